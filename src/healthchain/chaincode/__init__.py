@@ -1,0 +1,1 @@
+"""What a contract sees of the ledger (`stub`) and how a call reaches its function (`dispatch`)."""
