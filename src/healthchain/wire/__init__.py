@@ -1,0 +1,1 @@
+"""The bytes shared with Hyperledger Fabric: proposals, transactions, read-write sets, blocks, channel configuration."""
