@@ -165,7 +165,7 @@ def _orderer_group(config: ChannelConfig) -> configtx_pb2.ConfigGroup:
 def _orderers(consenters: Sequence[Consenter]) -> configuration_pb2.Orderers:
     return configuration_pb2.Orderers(
         consenter_mapping=[
-            common_pb2.Consenter(id=c.id, host=c.host, port=c.port, msp_id=c.msp_id, identity=c.identity)
+            configuration_pb2.Consenter(id=c.id, host=c.host, port=c.port, msp_id=c.msp_id, identity=c.identity)
             for c in consenters
         ]
     )
