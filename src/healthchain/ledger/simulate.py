@@ -1,0 +1,139 @@
+"""Simulation: run a contract against committed state and record what it read and would write.
+
+Fabric's semantics (core/ledger/kvledger/txmgmt/rwsetutil): no transaction reads its own writes; the last write of a key
+wins; a range read records what it handed out, so that phantoms are found at validation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from hashlib import sha256
+
+from healthchain.chaincode.stub import MAX_CODE_POINT, Caller, Modification, composite_key
+from healthchain.errors import HealthChainError
+from healthchain.ledger.view import View
+from healthchain.wire.rwset import CollectionSet, NamespaceSet, PrivateWrite, RangeQuery, Version
+
+KEY_BYTES_MAX = 480  # the state database's limit, less its namespace prefix
+SIMPLE_START = "\x01"
+
+
+class SimulationFailed(HealthChainError):
+    """The chaincode asked for something that the ledger does not do; nothing was recorded."""
+
+
+class Simulator:
+    """Implements `healthchain.chaincode.stub.Stub` over a view; one instance a transaction."""
+
+    def __init__(
+        self,
+        view: View,
+        *,
+        namespace: str,
+        channel_id: str,
+        tx_id: str,
+        timestamp_ms: int,
+        caller: Caller,
+        transient: Mapping[str, bytes],
+        collections: frozenset[str],
+    ) -> None:
+        self._view = view
+        self._namespace = namespace
+        self._set = NamespaceSet()
+        self._collections = collections
+        self.namespaces: dict[str, NamespaceSet] = {namespace: self._set}
+        self.channel_id = channel_id
+        self.tx_id = tx_id
+        self.timestamp_ms = timestamp_ms
+        self.caller = caller
+        self.transient = transient
+        self.event: tuple[str, bytes] | None = None
+
+    def read_foreign(self, namespace: str, key: str) -> bytes | None:
+        """A read in another namespace (the peer's own look-ups, such as the chaincode definition), recorded as well."""
+        found = self._view.get(namespace, key)
+        foreign = self.namespaces.setdefault(namespace, NamespaceSet())
+        foreign.reads[key] = found.version if found else None
+        return found.value if found else None
+
+    def get_state(self, key: str) -> bytes | None:
+        found = self._view.get(self._namespace, _checked(key))
+        if found is None:
+            self._set.reads[key] = None
+            return None
+        self._set.reads[key] = found.version
+        return found.value
+
+    def get_states(self, keys: Sequence[str]) -> list[bytes | None]:
+        return [self.get_state(key) for key in keys]
+
+    def put_state(self, key: str, value: bytes) -> None:
+        self._set.writes[_checked(key)] = value or None
+
+    def delete_state(self, key: str) -> None:
+        self._set.writes[_checked(key)] = None
+
+    def range_states(self, start: str, end: str) -> Iterator[tuple[str, bytes]]:
+        return self._range(start or SIMPLE_START, end)
+
+    def range_composite(self, object_type: str, attributes: Sequence[str]) -> Iterator[tuple[str, bytes]]:
+        prefix = composite_key(object_type, attributes)
+        return self._range(prefix, prefix + MAX_CODE_POINT)
+
+    def _range(self, start: str, end: str) -> Iterator[tuple[str, bytes]]:
+        """Recorded even if the caller stops early: then up to and with the last key handed out."""
+        reads: list[tuple[str, Version]] = []
+        query = RangeQuery(start, end, exhausted=False, reads=reads)
+        self._set.ranges.append(query)
+        try:
+            for key, found in self._view.range(self._namespace, start, end):
+                reads.append((key, found.version))
+                yield key, found.value
+            query.exhausted = True
+        finally:
+            if not query.exhausted:
+                query.end = reads[-1][0] if reads else start
+
+    def history(self, key: str) -> Iterator[Modification]:
+        for _, tx_id, timestamp_ms, value in self._view.history(self._namespace, key):
+            yield Modification(tx_id, timestamp_ms, value)
+
+    def get_private(self, collection: str, key: str) -> bytes | None:
+        self._record_private_read(collection, key)
+        return self._view.private(self._namespace, collection, key)
+
+    def private_hash(self, collection: str, key: str) -> bytes | None:
+        return self._record_private_read(collection, key)
+
+    def put_private(self, collection: str, key: str, value: bytes) -> None:
+        self._collection(collection).writes[_checked(key)] = PrivateWrite(key, value or None)
+
+    def delete_private(self, collection: str, key: str) -> None:
+        self._collection(collection).writes[_checked(key)] = PrivateWrite(key, None)
+
+    def purge_private(self, collection: str, key: str) -> None:
+        self._collection(collection).writes[_checked(key)] = PrivateWrite(key, None, purge=True)
+
+    def set_event(self, name: str, payload: bytes) -> None:
+        if not name:
+            raise SimulationFailed("an event needs a name")
+        self.event = (name, payload)
+
+    def _record_private_read(self, collection: str, key: str) -> bytes | None:
+        reads = self._collection(collection).reads
+        found = self._view.hashed(self._namespace, collection, sha256(_checked(key).encode()).digest())
+        reads[key] = found.version if found else None
+        return found.value if found else None
+
+    def _collection(self, name: str) -> CollectionSet:
+        if name not in self._collections:
+            raise SimulationFailed("the chaincode definition has no collection of that name")
+        return self._set.collections.setdefault(name, CollectionSet())
+
+
+def _checked(key: str) -> str:
+    if not key:
+        raise SimulationFailed("a key must not be empty")
+    if len(key) > KEY_BYTES_MAX // 4 and len(key.encode()) > KEY_BYTES_MAX:
+        raise SimulationFailed(f"a key may have at most {KEY_BYTES_MAX} bytes")
+    return key

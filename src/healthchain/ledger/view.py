@@ -1,0 +1,36 @@
+"""What the rules of the ledger read: committed state at one height, whatever keeps it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple, Protocol
+
+from healthchain.wire.rwset import Version
+
+
+class Value(NamedTuple):
+    value: bytes
+    version: Version
+
+
+class View(Protocol):
+    """Committed state as of one block; values never change while the view is used."""
+
+    def get(self, namespace: str, key: str) -> Value | None: ...
+    def version(self, namespace: str, key: str) -> Version | None: ...
+    def range(self, namespace: str, start: str, end: str) -> Iterator[tuple[str, Value]]:
+        """Keys from start (inclusive) to end (exclusive; "" is the end of the namespace) in order of UTF-8 bytes."""
+        ...
+
+    def hashed(self, namespace: str, collection: str, key_hash: bytes) -> Value | None:
+        """The committed SHA-256 of a private value, by the SHA-256 of its key."""
+        ...
+
+    def hashed_version(self, namespace: str, collection: str, key_hash: bytes) -> Version | None: ...
+    def private(self, namespace: str, collection: str, key: str) -> bytes | None:
+        """The private value itself; raises PrivateDataMissing where its hash is committed but this peer lacks it."""
+        ...
+
+    def history(self, namespace: str, key: str) -> Iterator[tuple[Version, str, int, bytes | None]]:
+        """(version, tx id, timestamp ms, value or None for a delete), newest first."""
+        ...

@@ -1,0 +1,117 @@
+"""Chaincode definitions and collections as Fabric's `_lifecycle` namespace stores them.
+
+Sources: Fabric core/chaincode/lifecycle/{lifecycle,serializer}.go; peer/lifecycle/db.proto; peer/collection.proto.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from fabric_protos.common import policies_pb2
+from fabric_protos.peer import collection_pb2, policy_pb2
+from fabric_protos.peer.lifecycle import chaincode_definition_pb2, db_pb2
+
+from healthchain.wire.channel import Role, role_policy
+
+LIFECYCLE = "_lifecycle"
+ENDORSEMENT_REFERENCE = "/Channel/Application/Endorsement"
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """A private data collection, its value held by the peers of `member_msp_ids`."""
+
+    name: str
+    member_msp_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ChaincodeDefinition:
+    """What the members agreed to run. `signature_policy` None means the channel's Endorsement policy (MAJORITY)."""
+
+    name: str
+    version: str
+    sequence: int
+    collections: tuple[Collection, ...]
+    signature_policy: bytes | None = None
+
+
+def sequence_key(chaincode: str) -> str:
+    """Read by every endorsement, so that a new definition in between invalidates the transaction."""
+    return f"namespaces/fields/{chaincode}/Sequence"
+
+
+def definition_writes(definition: ChaincodeDefinition) -> dict[str, bytes]:
+    """The keys of `_lifecycle` that committing a definition writes."""
+    fields = {
+        "Sequence": db_pb2.StateData(Int64=definition.sequence),
+        "EndorsementInfo": db_pb2.StateData(
+            Bytes=chaincode_definition_pb2.ChaincodeEndorsementInfo(
+                version=definition.version, endorsement_plugin="escc"
+            ).SerializeToString()
+        ),
+        "ValidationInfo": db_pb2.StateData(
+            Bytes=chaincode_definition_pb2.ChaincodeValidationInfo(
+                validation_plugin="vscc", validation_parameter=_application_policy(definition)
+            ).SerializeToString()
+        ),
+        "Collections": db_pb2.StateData(Bytes=collection_package(definition.collections)),
+    }
+    metadata = db_pb2.StateMetadata(datatype="ChaincodeDefinition", fields=list(fields))
+    writes = {f"namespaces/fields/{definition.name}/{name}": data.SerializeToString() for name, data in fields.items()}
+    return writes | {f"namespaces/metadata/{definition.name}": metadata.SerializeToString()}
+
+
+def read_definition(name: str, sequence: bytes, endorsement: bytes, validation: bytes, collections: bytes) -> ChaincodeDefinition:
+    """The inverse of `definition_writes`, from the four field values."""
+    info = chaincode_definition_pb2.ChaincodeEndorsementInfo.FromString(db_pb2.StateData.FromString(endorsement).Bytes)
+    rule = chaincode_definition_pb2.ChaincodeValidationInfo.FromString(db_pb2.StateData.FromString(validation).Bytes)
+    policy = policy_pb2.ApplicationPolicy.FromString(rule.validation_parameter)
+    by_signatures = policy.WhichOneof("Type") == "signature_policy"
+    return ChaincodeDefinition(
+        name=name,
+        version=info.version,
+        sequence=db_pb2.StateData.FromString(sequence).Int64,
+        collections=_read_collections(db_pb2.StateData.FromString(collections).Bytes),
+        signature_policy=policy.signature_policy.SerializeToString() if by_signatures else None,
+    )
+
+
+def collection_package(collections: Sequence[Collection]) -> bytes:
+    """pb(CollectionConfigPackage); every member's peer may hold the value, and one other must at endorsement."""
+    return collection_pb2.CollectionConfigPackage(
+        config=[
+            collection_pb2.CollectionConfig(
+                static_collection_config=collection_pb2.StaticCollectionConfig(
+                    name=one.name,
+                    member_orgs_policy=collection_pb2.CollectionPolicyConfig(
+                        signature_policy=role_policy(one.member_msp_ids, Role.MEMBER)
+                    ),
+                    required_peer_count=0,
+                    maximum_peer_count=len(one.member_msp_ids),
+                    member_only_read=True,
+                    member_only_write=True,
+                )
+            )
+            for one in collections
+        ]
+    ).SerializeToString()
+
+
+def _application_policy(definition: ChaincodeDefinition) -> bytes:
+    if definition.signature_policy is None:
+        return policy_pb2.ApplicationPolicy(
+            channel_config_policy_reference=ENDORSEMENT_REFERENCE
+        ).SerializeToString()
+    policy = policies_pb2.SignaturePolicyEnvelope.FromString(definition.signature_policy)
+    return policy_pb2.ApplicationPolicy(signature_policy=policy).SerializeToString()
+
+
+def _read_collections(package: bytes) -> tuple[Collection, ...]:
+    found = []
+    for config in collection_pb2.CollectionConfigPackage.FromString(package).config:
+        static = config.static_collection_config
+        principals = static.member_orgs_policy.signature_policy.identities
+        found.append(Collection(static.name, tuple(Role.FromString(p.principal).msp_identifier for p in principals)))
+    return tuple(found)
