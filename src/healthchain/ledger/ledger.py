@@ -1,0 +1,329 @@
+"""One peer's ledger: its block log, its private log and its state, moved forward one block at a time.
+
+A block goes through `prepare` (rules, no I/O but reads), `Commit.write` (make private values durable, then the block,
+then erase what it purged) and `apply` (the tables). A crash between any two leaves a ledger that `recovery` completes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+
+from fabric_protos.common import common_pb2
+
+from healthchain.ledger.channel import Channel
+from healthchain.ledger.mvcc import Outcome, PrivateHashWrite, check, range_end
+from healthchain.ledger.private import PrivateDataMissing, decode_body
+from healthchain.ledger.segments import SegmentedLog
+from healthchain.ledger.state import (
+    NOWHERE,
+    TX_BITS,
+    BlockUpdate,
+    HashedEntry,
+    StateStore,
+    TransactionEntry,
+    hashed_key,
+    state_key,
+    unpack_version,
+)
+from healthchain.ledger.validate import Decoded
+from healthchain.ledger.view import Value
+from healthchain.wire.block import header_hash, put_commit, transaction_codes
+from healthchain.wire.lifecycle import LIFECYCLE, ChaincodeDefinition, read_definition
+from healthchain.wire.rwset import Version
+from healthchain.wire.transaction import Code, decode_action, decode_header
+
+Bodies = Mapping[bytes, bytes]
+"""hashed key -> private log body, of one block."""
+
+
+@dataclass(slots=True)
+class Commit:
+    """One block on its way to disk; `write` may run on another thread, and touches only the two logs."""
+
+    ledger: Ledger
+    number: int
+    header_hash: bytes
+    codes: Sequence[int]
+    encoded_block: bytes
+    private_entries: Sequence[tuple[int, int, bytes]]
+    private_keys: Sequence[bytes]
+    erase: Sequence[int]
+    update: BlockUpdate
+    private_locations: list[int] = field(default_factory=list)
+
+    def write(self) -> None:
+        """Private values first: a durable block always finds its values. Raises OSError; nothing is acknowledged."""
+        ledger = self.ledger
+        if self.private_entries:
+            self.private_locations = ledger.private_log.append(self.private_entries)
+            ledger.private_log.sync()
+        self.update.block_location = ledger.block_log.append([(self.number, 0, self.encoded_block)])[0]
+        ledger.block_log.sync()
+        if self.erase:
+            for location in self.erase:
+                ledger.private_log.erase(location)
+            ledger.private_log.sync()
+        self.update.private_location = ledger.private_log.end
+
+    def adopt(self, block_location: int, private: Mapping[bytes, int], private_end: int) -> None:
+        """Instead of `write`, for a block that is in the logs already: `private` is hashed key -> location."""
+        self.private_locations = [private[key] for key in self.private_keys]
+        self.update.block_location, self.update.private_location = block_location, private_end
+        for location in self.erase:
+            self.ledger.private_log.erase(location)
+        self.ledger.private_log.sync()
+
+
+class Ledger:
+    """Open with `recovery.open_ledger`. One thread; only `Commit.write` may run on another, one at a time."""
+
+    def __init__(self, folder: Path, channel: Channel) -> None:
+        self.folder = folder
+        self.channel = channel
+        self.block_log = SegmentedLog(folder / "blocks")
+        self.private_log = SegmentedLog(folder / "private")
+        self.state = StateStore(folder / "state")
+        self.definitions: dict[str, ChaincodeDefinition] = {}
+        self.tip_hash = b""
+
+    @property
+    def height(self) -> int:
+        """Number of blocks applied; the next block has this number."""
+        return self.state.height
+
+    # What rules and queries read
+
+    def get(self, namespace: str, key: str) -> Value | None:
+        found = self.state.get(state_key(namespace, key))
+        return None if found is None else Value(found[0], unpack_version(found[1]))
+
+    def range(self, namespace: str, start: str, end: str) -> Iterator[tuple[str, Value]]:
+        prefix = state_key(namespace, "")
+        for key, value, version in self.state.range(prefix + start.encode(), range_end(prefix, end)):
+            yield key[len(prefix) :].decode(), Value(value, unpack_version(version))
+
+    def hashed(self, namespace: str, collection: str, key_hash: bytes) -> Value | None:
+        entry = self.state.hashed(hashed_key(namespace, collection, key_hash))
+        return None if entry is None else Value(entry.value_hash, unpack_version(entry.version))
+
+    def private(self, namespace: str, collection: str, key: str) -> bytes | None:
+        entry = self.state.hashed(hashed_key(namespace, collection, sha256(key.encode()).digest()))
+        if entry is None:
+            return None
+        if entry.location == NOWHERE:
+            raise PrivateDataMissing("this peer does not hold a private value whose hash is committed: ask another peer")
+        return decode_body(self.private_log.read(entry.location)).value
+
+    def history(self, namespace: str, key: str) -> Iterator[tuple[Version, str, int, bytes | None]]:
+        name = state_key(namespace, key)
+        versions = set(self.state.old_versions(name))
+        current = self.state.version(name)
+        if current is not None:
+            versions.add(current)
+        for packed in sorted(versions, reverse=True):
+            version = unpack_version(packed)
+            header = decode_header(self.block(version.block).data.data[version.tx])
+            written = {
+                written_key: value
+                for one in decode_action(header).namespaces
+                if one.name == namespace
+                for written_key, value in one.writes
+            }
+            yield version, header.tx_id, header.timestamp_ns // 1_000_000, written.get(key)
+
+    def block(self, number: int) -> common_pb2.Block:
+        """Raises IndexError for a block not yet there and LogCorrupted for one that is not whole."""
+        location = self.state.block(number)
+        if location is None:
+            raise IndexError(f"block {number} is not on this ledger, whose height is {self.height}")
+        return common_pb2.Block.FromString(self.block_log.read(location[0]))
+
+    def transaction(self, tx_id: str) -> TransactionEntry | None:
+        """Where a transaction was committed and with which code; for a repeated id the first commit counts."""
+        try:
+            raw = bytes.fromhex(tx_id)
+        except ValueError:
+            return None
+        return self.state.transaction(raw) if len(raw) == 32 else None
+
+    def private_bodies(self, number: int) -> dict[bytes, bytes]:
+        """The private values that block `number` wrote and this peer still holds, for a peer that was down."""
+        if number == 0:
+            return {}
+        start, end = self._private_span(number)
+        bodies = {}
+        for entry in self.private_log.scan(start):
+            if entry.location >= end:
+                break
+            if entry.body is not None and entry.tag >> TX_BITS == number:
+                bodies[decode_body(entry.body).hashed_key] = entry.body
+        return bodies
+
+    def _private_span(self, number: int) -> tuple[int, int]:
+        before, at = self.state.block(number - 1), self.state.block(number)
+        assert before is not None and at is not None
+        return before[1], at[1]
+
+    # MVCC's questions (mvcc.CommittedVersions)
+
+    def version(self, key: bytes) -> int | None:
+        return self.state.version(key)
+
+    def hashed_version(self, key: bytes) -> int | None:
+        entry = self.state.hashed(key)
+        return entry.version if entry else None
+
+    def range_versions(self, start: bytes, end: bytes) -> Iterator[tuple[bytes, int]]:
+        for key, _, version in self.state.range(start, end):
+            yield key, version
+
+    # Commit
+
+    def prepare(
+        self, block: common_pb2.Block, decoded: Sequence[Decoded], codes: Sequence[int], bodies: Bodies
+    ) -> Commit:
+        """Decide every transaction's final code against this peer's state, and all that the block will change.
+
+        The block must be the next one and checked (`quorum.check_block`); `codes` are `validate.preliminary_codes`.
+        """
+        number = block.header.number
+        assert number == self.height, (number, self.height)
+        outcome = check(number, [one.effects for one in decoded], codes, self)
+        return self._commit(block, decoded, outcome, bodies)
+
+    def replay(self, block: common_pb2.Block, decoded: Sequence[Decoded], bodies: Bodies) -> Commit:
+        """As `prepare`, for a block of the own log that was validated before: its stored codes decide."""
+        outcome = Outcome(codes=list(transaction_codes(block)))
+        for index, (transaction, code) in enumerate(zip(decoded, outcome.codes, strict=True)):
+            if code == Code.VALID and transaction.effects is not None:
+                version = block.header.number << TX_BITS | index
+                outcome.state.update({key: (version, value) for key, value in transaction.effects.writes})
+                outcome.hashed.update({key: (version, write) for key, write in transaction.effects.hashed_writes})
+        return self._commit(block, decoded, outcome, bodies)
+
+    def _commit(
+        self, block: common_pb2.Block, decoded: Sequence[Decoded], outcome: Outcome, bodies: Bodies
+    ) -> Commit:
+        number = block.header.number
+        commit_hash = chained_commit_hash(outcome, self.state.commit_hash)
+        update = BlockUpdate(
+            number=number,
+            block_location=NOWHERE,
+            private_location=NOWHERE,
+            commit_hash=commit_hash,
+            state=outcome.state,
+            old_versions={key: self._old_version(key, outcome) for key in outcome.state},
+            hashed={},
+            orphans={},
+            transactions=self._transactions(decoded, outcome.codes),
+        )
+        commit = Commit(self, number, header_hash(block), outcome.codes, b"", [], [], [], update)
+        self._plan_private(outcome.hashed, bodies, commit)
+        put_commit(block, outcome.codes, commit_hash)
+        commit.encoded_block = block.SerializeToString()
+        return commit
+
+    def _old_version(self, key: bytes, outcome: Outcome) -> int | None:
+        return outcome.committed[key] if key in outcome.committed else self.state.version(key)
+
+    def _transactions(self, decoded: Sequence[Decoded], codes: Sequence[int]) -> dict[bytes, tuple[int, int]]:
+        """Every new transaction id of the block; the first entry of an id decides, here and on the ledger."""
+        found: dict[bytes, tuple[int, int]] = {}
+        for index, (transaction, code) in enumerate(zip(decoded, codes, strict=True)):
+            header = transaction.header
+            if header is None or code in (Code.DUPLICATE_TXID, Code.BAD_PROPOSAL_TXID, Code.BAD_CREATOR_SIGNATURE):
+                continue
+            found.setdefault(bytes.fromhex(header.tx_id), (index, code))
+        return found
+
+    def _plan_private(
+        self, writes: Mapping[bytes, tuple[int, PrivateHashWrite]], bodies: Bodies, commit: Commit
+    ) -> None:
+        """Which values to append and which to erase, and the hashed table's changes (locations come in `apply`)."""
+        entries, keys, erase = [], [], []
+        hashed: dict[bytes, HashedEntry | None] = {}
+        orphans: dict[bytes, int | None] = {}
+        for key, (version, write) in writes.items():
+            existing = self.state.hashed(key)
+            orphan = self.state.orphan(key) if existing is None else None
+            location = existing.location if existing else (NOWHERE if orphan is None else orphan)
+            if write.value_hash is None:
+                hashed[key] = None
+                if write.purge:
+                    erase += self._value_chain(location)
+                if orphan is not None or (existing and location != NOWHERE):
+                    orphans[key] = None if write.purge else location
+                continue
+            hashed[key] = HashedEntry(version, write.value_hash, NOWHERE)
+            if orphan is not None:
+                orphans[key] = None
+            body = bodies.get(key)
+            if body is not None:
+                keys.append(key)
+                entries.append((version, location, body))
+        commit.private_entries, commit.private_keys, commit.erase = entries, keys, erase
+        commit.update.hashed, commit.update.orphans = hashed, orphans
+
+    def _value_chain(self, location: int) -> list[int]:
+        """Where a key's values are, newest first, back to the first or to one that was erased before."""
+        chain: list[int] = []
+        while location != NOWHERE:
+            chain.append(location)
+            entry = self.private_log.entry(location)
+            if entry is None or entry.body is None:
+                break
+            location = entry.extra
+        return chain
+
+    def apply(self, commit: Commit) -> None:
+        """Move the tables forward. Afterwards the block's transactions are committed on this peer."""
+        hashed = dict(commit.update.hashed)
+        for key, location in zip(commit.private_keys, commit.private_locations, strict=True):
+            entry = hashed[key]
+            assert entry is not None
+            hashed[key] = entry._replace(location=location)
+        commit.update.hashed = hashed
+        self.state.apply(commit.update)
+        self.tip_hash = commit.header_hash
+        lifecycle = state_key(LIFECYCLE, "")
+        if any(key.startswith(lifecycle) for key in commit.update.state):
+            self.load_definitions()
+
+    def load_definitions(self) -> None:
+        """The chaincodes that the members committed to, from the `_lifecycle` namespace."""
+        metadata = "namespaces/metadata/"
+        names = [key.removeprefix(metadata) for key, _ in self.range(LIFECYCLE, metadata, metadata[:-1] + "0")]
+        fields = ("Sequence", "EndorsementInfo", "ValidationInfo", "Collections")
+        self.definitions = {}
+        for name in names:
+            values = [self.get(LIFECYCLE, f"namespaces/fields/{name}/{one}") for one in fields]
+            assert all(value is not None for value in values)
+            self.definitions[name] = read_definition(name, *[value.value for value in values if value is not None])
+
+    def close(self) -> None:
+        self.state.sync()
+        self.state.close()
+        self.block_log.close()
+        self.private_log.close()
+
+
+def chained_commit_hash(outcome: Outcome, previous: bytes) -> bytes:
+    """SHA-256 of the block's codes, its updates in key order and the commit hash before: equal on peers that agree."""
+    digest = sha256(len(outcome.codes).to_bytes(4, "big") + bytes(outcome.codes))
+    parts = []
+    for key in sorted(outcome.state):
+        version, value = outcome.state[key]
+        parts += (_framed(key), version.to_bytes(8, "big"), b"\x00" if value is None else b"\x01" + _framed(value))
+    for key in sorted(outcome.hashed):
+        version, write = outcome.hashed[key]
+        parts += (_framed(key), version.to_bytes(8, "big"), bytes((write.purge,)), write.value_hash or b"")
+    digest.update(b"".join(parts))
+    digest.update(previous)
+    return digest.digest()
+
+
+def _framed(data: bytes) -> bytes:
+    return len(data).to_bytes(4, "big") + data
