@@ -1,0 +1,113 @@
+"""Every refusal of the contract: a code that never changes its meaning, a status, one line of words.
+
+The words are constants, so that no refusal can carry a name, a key or anything else that a caller sent.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Self
+
+from healthchain.chaincode.dispatch import BAD_REQUEST, CONFLICT, FORBIDDEN, NOT_FOUND, Refusal
+
+GONE = 410
+TOO_LARGE = 413
+
+
+class Code(StrEnum):
+    """`Code.X` is the code; `.status` and `.meaning` go with it."""
+
+    status: int
+    meaning: str
+
+    def __new__(cls, code: str, status: int, meaning: str) -> Self:
+        self = str.__new__(cls, code)
+        self._value_ = code
+        self.status = status
+        self.meaning = meaning
+        return self
+
+    ARGUMENTS_INVALID = "ARGUMENTS_INVALID", BAD_REQUEST, "the arguments do not fit the function"
+
+    CONSORTIUM_FOUNDED = "CONSORTIUM_FOUNDED", CONFLICT, "the consortium was founded before"
+    MEMBER_UNKNOWN = (
+        "MEMBER_UNKNOWN",
+        FORBIDDEN,
+        "the caller's organisation is not a member of the consortium",
+    )
+    MEMBER_DUPLICATE = "MEMBER_DUPLICATE", BAD_REQUEST, "an organisation is named twice"
+    FOUNDER_NOT_LISTED = (
+        "FOUNDER_NOT_LISTED",
+        FORBIDDEN,
+        "the caller's organisation is not among the founders",
+    )
+    ROLE_FORBIDDEN = (
+        "ROLE_FORBIDDEN",
+        FORBIDDEN,
+        "the caller's role in this kind of organisation may not do this",
+    )
+
+    PATIENT_UNKNOWN = "PATIENT_UNKNOWN", NOT_FOUND, "no patient is registered under this pseudonym"
+    PATIENT_EXISTS = "PATIENT_EXISTS", CONFLICT, "a patient is registered under this pseudonym already"
+    PATIENT_ERASED = "PATIENT_ERASED", GONE, "the patient's records were erased"
+    NOT_THE_PATIENT = "NOT_THE_PATIENT", FORBIDDEN, "only this patient's own identity may do this"
+    NOT_THE_CUSTODIAN = (
+        "NOT_THE_CUSTODIAN",
+        FORBIDDEN,
+        "only the custodian's staff or the patient may do this",
+    )
+    COMPARTMENT_UNKNOWN = "COMPARTMENT_UNKNOWN", NOT_FOUND, "the patient has no such compartment"
+    COMPARTMENT_DUPLICATE = "COMPARTMENT_DUPLICATE", BAD_REQUEST, "a compartment is named twice"
+    COMPARTMENT_EXISTS = "COMPARTMENT_EXISTS", CONFLICT, "a compartment of this id exists already"
+
+    ENVELOPE_MISSING = "ENVELOPE_MISSING", BAD_REQUEST, "a required key envelope is missing or empty"
+    ENVELOPE_UNEXPECTED = (
+        "ENVELOPE_UNEXPECTED",
+        BAD_REQUEST,
+        "the transient data holds more than the required envelopes",
+    )
+    ENVELOPE_TOO_LARGE = "ENVELOPE_TOO_LARGE", TOO_LARGE, "a key envelope is larger than 16 KiB"
+    EPOCH_STALE = "EPOCH_STALE", CONFLICT, "the compartment is at another key epoch"
+    EPOCH_WRONG = (
+        "EPOCH_WRONG",
+        CONFLICT,
+        "the new epochs are not the next ones of exactly the compartments concerned",
+    )
+
+    RECORD_UNKNOWN = "RECORD_UNKNOWN", NOT_FOUND, "the patient has no record of this id"
+    RECORD_DUPLICATE = "RECORD_DUPLICATE", BAD_REQUEST, "a record is named twice in one call"
+    RECORD_ERASED = "RECORD_ERASED", GONE, "the record was erased"
+    VERSION_CONFLICT = "VERSION_CONFLICT", CONFLICT, "the record's next version is another one"
+    BODY_MISSING = "BODY_MISSING", BAD_REQUEST, "a record's body is missing or empty"
+    BODY_UNEXPECTED = "BODY_UNEXPECTED", BAD_REQUEST, "the transient data holds more than the records' bodies"
+    BODY_TOO_LARGE = "BODY_TOO_LARGE", TOO_LARGE, "a record's body is larger than 1 MiB"
+    BATCH_TOO_LARGE = "BATCH_TOO_LARGE", TOO_LARGE, "the call concerns too much at once: split it"
+
+    CONSENT_MISSING = "CONSENT_MISSING", FORBIDDEN, "no consent in force permits this"
+    CONSENT_UNKNOWN = "CONSENT_UNKNOWN", NOT_FOUND, "the patient gave no such consent"
+    CONSENT_EXISTS = "CONSENT_EXISTS", CONFLICT, "a consent of this id exists already"
+    CONSENT_REVOKED = "CONSENT_REVOKED", CONFLICT, "the consent has been revoked already"
+    GRANTEE_UNKNOWN = "GRANTEE_UNKNOWN", NOT_FOUND, "the grantee is not a member of the consortium"
+    GRANTEE_IS_CUSTODIAN = "GRANTEE_IS_CUSTODIAN", BAD_REQUEST, "the custodian needs no consent"
+    PERIOD_INVALID = "PERIOD_INVALID", BAD_REQUEST, "the period is empty, over, or longer than permitted"
+    PURPOSE_FORBIDDEN = "PURPOSE_FORBIDDEN", FORBIDDEN, "this role may not act for this purpose of use"
+
+    SESSION_UNKNOWN = "SESSION_UNKNOWN", NOT_FOUND, "there is no such session for this patient"
+    SESSION_EXISTS = "SESSION_EXISTS", CONFLICT, "a session of this id exists already"
+    SESSION_OF_ANOTHER_USER = (
+        "SESSION_OF_ANOTHER_USER",
+        FORBIDDEN,
+        "the session belongs to another user or role",
+    )
+    SESSION_ENDED = "SESSION_ENDED", FORBIDDEN, "the session has ended"
+    SESSION_SCOPE = "SESSION_SCOPE", FORBIDDEN, "the record is outside the session's compartments"
+
+    AUDIT_FORBIDDEN = (
+        "AUDIT_FORBIDDEN",
+        FORBIDDEN,
+        "only the patient and the custodian's administrator see the audit",
+    )
+
+
+def refusal(code: Code) -> Refusal:
+    return Refusal(code.value, code.meaning, code.status)

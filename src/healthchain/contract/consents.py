@@ -1,0 +1,149 @@
+"""Consents: granted by the patient alone, in force for a period, looked at again at each use.
+
+A consent that merely expires is no longer in force at once; its envelopes are purged at the patient's next revocation.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+from msgspec import Meta
+from msgspec.structs import replace
+
+from healthchain.chaincode.stub import Stub
+from healthchain.contract import envelopes, patients
+from healthchain.contract.codes import Code, refusal
+from healthchain.contract.envelopes import Address
+from healthchain.contract.ids import Action, Arguments, Id, Milliseconds, MspId, Purpose, Result, Role
+from healthchain.contract.members import MEMBERS, calling_member, require_role, role_of, user_of
+from healthchain.contract.patients import Patient
+from healthchain.contract.state import State, Table, emit
+
+
+class ConsentStatus(StrEnum):
+    ACTIVE = "active"
+    REVOKED = "revoked"
+
+
+class Consent(State, frozen=True):
+    """From start_ms (inclusive) to end_ms (exclusive), unless revoked; lists are sorted."""
+
+    id: str
+    grantee: str
+    compartments: tuple[str, ...]
+    purposes: tuple[Purpose, ...]
+    actions: tuple[Action, ...]
+    start_ms: int
+    end_ms: int
+    status: ConsentStatus
+    granted_by: str
+    granted_ms: int
+    ended_by: str | None = None
+    ended_ms: int | None = None
+
+    def lasts(self, now_ms: int) -> bool:
+        """Neither revoked nor expired; it may still lie ahead, but its grantee holds the keys already."""
+        return self.status is ConsentStatus.ACTIVE and now_ms < self.end_ms
+
+    def in_force(self, now_ms: int) -> bool:
+        return self.lasts(now_ms) and self.start_ms <= now_ms
+
+
+CONSENTS = Table("consent", Consent)
+
+
+class Grant(Arguments, frozen=True):
+    id: Id
+    patient: Id
+    grantee: MspId
+    compartments: Annotated[tuple[Id, ...], Meta(min_length=1, max_length=100)]
+    purposes: Annotated[tuple[Purpose, ...], Meta(min_length=1, max_length=20)]
+    actions: Annotated[tuple[Action, ...], Meta(min_length=1, max_length=10)]
+    start_ms: Milliseconds
+    end_ms: Milliseconds
+
+
+def grant(stub: Stub, arguments: Grant) -> None:
+    """By the patient. Transient: envelopes to the grantee, see `_addresses`."""
+    require_role(stub.caller, calling_member(stub), frozenset((Role.PATIENT,)))
+    patient = patients.active(stub, arguments.patient)
+    patients.require_self(stub.caller, arguments.patient, patient)
+    if MEMBERS.get(stub, arguments.grantee) is None:
+        raise refusal(Code.GRANTEE_UNKNOWN)
+    if arguments.grantee == patient.custodian:
+        raise refusal(Code.GRANTEE_IS_CUSTODIAN)
+    patients.require_compartments(patient, arguments.compartments)
+    if not max(arguments.start_ms, stub.timestamp_ms) < arguments.end_ms:
+        raise refusal(Code.PERIOD_INVALID)
+    if any(consent.id == arguments.id for _, consent in CONSENTS.scan(stub, arguments.patient)):
+        raise refusal(Code.CONSENT_EXISTS)
+    consent = _consent(stub, arguments)
+    required, optional = _addresses(stub, patient, consent)
+    envelopes.store(stub, required, optional)
+    CONSENTS.put(stub, consent, arguments.patient, consent.grantee, consent.id)
+    emit(stub, "consents:Granted", arguments.patient, (consent.id,))
+
+
+def _consent(stub: Stub, arguments: Grant) -> Consent:
+    return Consent(
+        id=arguments.id,
+        grantee=arguments.grantee,
+        compartments=tuple(sorted(set(arguments.compartments))),
+        purposes=tuple(sorted(set(arguments.purposes))),
+        actions=tuple(sorted(set(arguments.actions))),
+        start_ms=arguments.start_ms,
+        end_ms=arguments.end_ms,
+        status=ConsentStatus.ACTIVE,
+        granted_by=user_of(stub.caller),
+        granted_ms=stub.timestamp_ms,
+    )
+
+
+def _addresses(stub: Stub, patient: Patient, consent: Consent) -> tuple[set[Address], set[Address]]:
+    """Required: the current epoch where the grantee has no envelope yet. Optional: that again, and older epochs."""
+    required: set[Address] = set()
+    optional: set[Address] = set()
+    for compartment in consent.compartments:
+        epoch = patient.compartments[compartment]
+        current = Address(compartment, consent.grantee, epoch)
+        if current not in envelopes.held(stub, compartment, consent.grantee):
+            required.add(current)
+        optional.update(Address(compartment, consent.grantee, one) for one in range(1, epoch + 1))
+    return required, optional
+
+
+class List(Arguments, frozen=True):
+    patient: Id
+
+
+class Consents(Result, frozen=True):
+    consents: list[Consent]
+
+
+def list_consents(stub: Stub, arguments: List) -> Consents:
+    """All for the patient and the custodian's staff; for another member those given to it."""
+    caller = stub.caller
+    role = role_of(caller, calling_member(stub))
+    patient = patients.registered(stub, arguments.patient)
+    if role is Role.PATIENT:
+        patients.require_self(caller, arguments.patient, patient)
+    grantee = () if caller.msp_id == patient.custodian else (caller.msp_id,)
+    return Consents([consent for _, consent in CONSENTS.scan(stub, arguments.patient, *grantee)])
+
+
+def permitted(stub: Stub, patient_id: str, action: Action, purpose: Purpose | None = None) -> frozenset[str]:
+    """The compartments that consents in force now let the caller's organisation use so; any purpose if None."""
+    found: set[str] = set()
+    for _, consent in CONSENTS.scan(stub, patient_id, stub.caller.msp_id):
+        purpose_fits = purpose is None or purpose in consent.purposes
+        if consent.in_force(stub.timestamp_ms) and action in consent.actions and purpose_fits:
+            found.update(consent.compartments)
+    return frozenset(found)
+
+
+def end(stub: Stub, patient_id: str, consent: Consent) -> None:
+    ended = replace(
+        consent, status=ConsentStatus.REVOKED, ended_by=user_of(stub.caller), ended_ms=stub.timestamp_ms
+    )
+    CONSENTS.put(stub, ended, patient_id, consent.grantee, consent.id)

@@ -1,0 +1,44 @@
+"""The EHR contract: its table of functions. One line a function, one file an area."""
+
+from __future__ import annotations
+
+from healthchain.chaincode.dispatch import Contract
+from healthchain.contract import (
+    audit,
+    consents,
+    erasure,
+    keys,
+    members,
+    patients,
+    records,
+    revocation,
+    sessions,
+)
+
+CONTRACT = Contract(version="1")
+
+CONTRACT.submits("members:Found")(members.found)
+CONTRACT.submits("members:PublishKey")(members.publish_key)
+CONTRACT.evaluates("members:List")(members.list_members)
+
+CONTRACT.submits("patients:Register")(patients.register)
+CONTRACT.evaluates("patients:Get")(patients.get)
+CONTRACT.evaluates("patients:List")(patients.list_patients)
+CONTRACT.submits("patients:Erase")(erasure.erase_patient)
+
+CONTRACT.submits("records:Write")(records.write)
+CONTRACT.evaluates("records:Read")(records.read)
+CONTRACT.evaluates("records:List")(records.list_records)
+CONTRACT.submits("records:Erase")(erasure.erase_records)
+
+CONTRACT.submits("consents:Grant")(consents.grant)
+CONTRACT.evaluates("consents:PreviewRevoke")(revocation.preview)
+CONTRACT.submits("consents:Revoke")(revocation.revoke)
+CONTRACT.evaluates("consents:List")(consents.list_consents)
+
+CONTRACT.submits("sessions:Open")(sessions.open_session)
+CONTRACT.submits("sessions:Close")(sessions.close)
+CONTRACT.evaluates("keys:Get")(keys.get)
+CONTRACT.evaluates("keys:GetForWriting")(keys.get_for_writing)
+
+CONTRACT.evaluates("audit:List")(audit.list_entries)

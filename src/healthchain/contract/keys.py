@@ -1,0 +1,60 @@
+"""Handing out key envelopes: to readers within a session, to writers for the current epoch. All are ciphertext."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from healthchain.chaincode.stub import Stub
+from healthchain.contract import envelopes, patients
+from healthchain.contract.codes import Code, refusal
+from healthchain.contract.envelopes import Address
+from healthchain.contract.ids import ENVELOPES, Arguments, Id, Result, Role
+from healthchain.contract.members import STAFF, calling_member, require_role
+from healthchain.contract.records import writable_compartments
+from healthchain.contract.sessions import access
+
+
+class Envelope(Result, frozen=True):
+    compartment: str
+    epoch: int
+    ciphertext: bytes
+
+
+class Envelopes(Result, frozen=True):
+    envelopes: list[Envelope]
+
+
+class Get(Arguments, frozen=True):
+    session: Id
+    patient: Id
+
+
+def get(stub: Stub, arguments: Get) -> Envelopes:
+    """Of all epochs, sealed to the caller's organisation (to the patient, if it calls), in the session's compartments."""
+    granted = access(stub, arguments.patient, arguments.session)
+    recipient = arguments.patient if granted.session.role is Role.PATIENT else stub.caller.msp_id
+    found = [one for compartment in granted.permitted for one in envelopes.held(stub, compartment, recipient)]
+    return _open(stub, found)
+
+
+class GetForWriting(Arguments, frozen=True):
+    patient: Id
+
+
+def get_for_writing(stub: Stub, arguments: GetForWriting) -> Envelopes:
+    """Of the current epoch, for whoever may write a record: contributing needs the key, but no session."""
+    require_role(stub.caller, calling_member(stub), STAFF)
+    patient = patients.active(stub, arguments.patient)
+    compartments = writable_compartments(stub, arguments.patient, patient)
+    if not compartments:
+        raise refusal(Code.CONSENT_MISSING)
+    return _open(stub, [Address(one, stub.caller.msp_id, patient.compartments[one]) for one in compartments])
+
+
+def _open(stub: Stub, addresses: Iterable[Address]) -> Envelopes:
+    found = []
+    for address in sorted(addresses):
+        ciphertext = stub.get_private(ENVELOPES, address.key)
+        assert ciphertext is not None, "a recipient's entry and its envelope come and go together"
+        found.append(Envelope(address.compartment, address.epoch, ciphertext))
+    return Envelopes(found)

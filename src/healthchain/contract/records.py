@@ -1,0 +1,200 @@
+"""Records: versioned headers on the public ledger, bodies as ciphertext in a private collection.
+
+A write of one record is the consortium's most frequent transaction: it reads the member, the patient and the header,
+and the custodian's writes look at nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import Annotated
+
+from msgspec import Meta
+from msgspec.structs import asdict
+
+from healthchain.chaincode.stub import Stub
+from healthchain.contract import consents, patients
+from healthchain.contract.codes import Code, refusal
+from healthchain.contract.ids import BODIES, Action, Arguments, Counter, Id, Limit, Result, StartId, body_key
+from healthchain.contract.members import MEMBERS, STAFF, known_member, require_role, user_of
+from healthchain.contract.patients import PATIENTS, Patient
+from healthchain.contract.sessions import access
+from healthchain.contract.state import State, Table, emit
+
+BODY_BYTES_MAX = 1 << 20
+ANSWER_BYTES_MAX = 48 << 20  # base64 makes a third more of it; gRPC takes 100 MiB
+
+
+class RecordStatus(StrEnum):
+    ACTIVE = "active"
+    ENTERED_IN_ERROR = "entered-in-error"
+    ERASED = "erased"
+
+
+class WrittenStatus(StrEnum):
+    """What a write may say; only an erasure erases."""
+
+    ACTIVE = "active"
+    ENTERED_IN_ERROR = "entered-in-error"
+
+
+class Header(State, frozen=True):
+    """Of the current version. An erased record keeps its last header, so that its id is never used again."""
+
+    version: int
+    status: RecordStatus
+    compartment: str
+    epoch: int
+    author: str  # MSP/CN
+    custodian: str
+    time_ms: int
+
+
+HEADERS = Table("record", Header)
+
+
+class RecordWrite(Arguments, frozen=True):
+    id: Id
+    version: Counter  # the one that this write makes
+    compartment: Id
+    epoch: Counter
+    status: WrittenStatus
+
+
+class Write(Arguments, frozen=True):
+    patient: Id
+    records: Annotated[tuple[RecordWrite, ...], Meta(min_length=1, max_length=500)]
+
+
+def write(stub: Stub, arguments: Write) -> None:
+    """All or nothing. Transient: `<id>/<version>` -> ciphertext, for each record."""
+    caller, patient_id = stub.caller, arguments.patient
+    records = sorted(arguments.records, key=lambda one: one.id)
+    if len({one.id for one in records}) != len(records):
+        raise refusal(Code.RECORD_DUPLICATE)
+    keys = [HEADERS.key(patient_id, one.id) for one in records]
+    member, found, *headers = stub.get_states([MEMBERS.key(caller.msp_id), PATIENTS.key(patient_id), *keys])
+    require_role(caller, known_member(MEMBERS.decode(member)), STAFF)
+    patient = patients.known_active(PATIENTS.decode(found))
+    writable = writable_compartments(stub, patient_id, patient)
+    for record, header in zip(records, headers, strict=True):
+        _check(record, HEADERS.decode(header), patient, writable)
+    bodies = _bodies(stub, records)
+    author = user_of(caller)
+    for record, body in zip(records, bodies, strict=True):
+        HEADERS.put(stub, _header(stub, record, author, patient), patient_id, record.id)
+        stub.put_private(BODIES, body_key(patient_id, record.id, record.version), body)
+    emit(stub, "records:Written", patient_id, [one.id for one in records])
+
+
+def writable_compartments(stub: Stub, patient_id: str, patient: Patient) -> frozenset[str]:
+    """All for the custodian; for another member those with a consent in force to contribute."""
+    if stub.caller.msp_id == patient.custodian:
+        return frozenset(patient.compartments)
+    return consents.permitted(stub, patient_id, Action.CONTRIBUTE)
+
+
+def _check(record: RecordWrite, current: Header | None, patient: Patient, writable: frozenset[str]) -> None:
+    """A record may move to another compartment, by somebody who may write in both."""
+    if record.compartment not in patient.compartments:
+        raise refusal(Code.COMPARTMENT_UNKNOWN)
+    if record.compartment not in writable or (current is not None and current.compartment not in writable):
+        raise refusal(Code.CONSENT_MISSING)
+    if record.epoch != patient.compartments[record.compartment]:
+        raise refusal(Code.EPOCH_STALE)
+    if current is not None and current.status is RecordStatus.ERASED:
+        raise refusal(Code.RECORD_ERASED)
+    if record.version != (1 if current is None else current.version + 1):
+        raise refusal(Code.VERSION_CONFLICT)
+
+
+def _bodies(stub: Stub, records: Sequence[RecordWrite]) -> list[bytes]:
+    transient = stub.transient
+    bodies = [transient.get(f"{one.id}/{one.version}", b"") for one in records]
+    if not all(bodies):
+        raise refusal(Code.BODY_MISSING)
+    if len(transient) != len(records):
+        raise refusal(Code.BODY_UNEXPECTED)
+    if any(len(body) > BODY_BYTES_MAX for body in bodies):
+        raise refusal(Code.BODY_TOO_LARGE)
+    return bodies
+
+
+def _header(stub: Stub, record: RecordWrite, author: str, patient: Patient) -> Header:
+    return Header(
+        version=record.version,
+        status=RecordStatus(record.status.value),
+        compartment=record.compartment,
+        epoch=record.epoch,
+        author=author,
+        custodian=patient.custodian,
+        time_ms=stub.timestamp_ms,
+    )
+
+
+class Read(Arguments, frozen=True):
+    session: Id
+    patient: Id
+    records: Annotated[tuple[Id, ...], Meta(min_length=1, max_length=200)]
+
+
+class ListedHeader(Header, frozen=True, kw_only=True):
+    id: str
+
+
+class Record(ListedHeader, frozen=True, kw_only=True):
+    body: bytes
+
+
+class Records(Result, frozen=True):
+    records: list[Record]
+
+
+def read(stub: Stub, arguments: Read) -> Records:
+    """The current versions, in the order asked for; all or nothing."""
+    granted = access(stub, arguments.patient, arguments.session)
+    headers = HEADERS.get_many(stub, arguments.patient, arguments.records)
+    read_records: list[Record] = []
+    total = 0
+    for id, header in zip(arguments.records, headers, strict=True):
+        if header is None:
+            raise refusal(Code.RECORD_UNKNOWN)
+        if header.compartment not in granted.session.compartments:
+            raise refusal(Code.SESSION_SCOPE)
+        if header.compartment not in granted.permitted:
+            raise refusal(Code.CONSENT_MISSING)
+        if header.status is RecordStatus.ERASED:
+            raise refusal(Code.RECORD_ERASED)
+        body = stub.get_private(BODIES, body_key(arguments.patient, id, header.version))
+        assert body is not None, "a header that is not erased has a body"
+        total += len(body)
+        if total > ANSWER_BYTES_MAX:
+            raise refusal(Code.BATCH_TOO_LARGE)
+        read_records.append(Record(id=id, body=body, **asdict(header)))
+    return Records(read_records)
+
+
+class List(Arguments, frozen=True):
+    session: Id
+    patient: Id
+    start: StartId = ""
+    limit: Limit = 100
+
+
+class Headers(Result, frozen=True):
+    records: list[ListedHeader]
+    next: str | None
+
+
+def list_records(stub: Stub, arguments: List) -> Headers:
+    """Headers by record id, erased ones too; `next` is the start of the next page."""
+    granted = access(stub, arguments.patient, arguments.session)
+    found: list[ListedHeader] = []
+    for (_, id), header in HEADERS.scan_from(stub, (arguments.patient,), arguments.start):
+        if header.compartment not in granted.permitted:
+            continue
+        if len(found) == arguments.limit:
+            return Headers(found, id)
+        found.append(ListedHeader(id=id, **asdict(header)))
+    return Headers(found, None)

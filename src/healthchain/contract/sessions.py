@@ -1,0 +1,136 @@
+"""Access sessions: nothing is read without one, and each read checks session and consent again.
+
+Checks of a read: 1 the session exists, 2 it is this user's in this role, 3 it has not ended, 4 the patient is active,
+5 custody or consents permit its purpose now; what is left of its compartments may be read.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, NamedTuple
+
+from msgspec import Meta
+from msgspec.structs import replace
+
+from healthchain.chaincode.stub import Stub
+from healthchain.contract import consents, patients
+from healthchain.contract.codes import Code, refusal
+from healthchain.contract.ids import Action, Arguments, Id, Milliseconds, Purpose, Result, Role
+from healthchain.contract.members import calling_member, require_role, role_of, user_of
+from healthchain.contract.patients import Patient
+from healthchain.contract.state import State, Table, emit
+
+SESSION_MS_MAX = 12 * 60 * 60 * 1000
+READERS = frozenset((Role.CLINICIAN, Role.CLAIMS_AGENT, Role.HEALTH_OFFICER, Role.PATIENT))
+CUSTODIAN_PURPOSES = frozenset((Purpose.TREAT, Purpose.ETREAT, Purpose.HOPERAT))
+
+
+class Session(State, frozen=True):
+    """Ends at end_ms (exclusive) or when closed; `compartments` are sorted and were permitted when it was opened."""
+
+    user: str
+    role: Role
+    patient: str
+    purpose: Purpose
+    compartments: tuple[str, ...]
+    start_ms: int
+    end_ms: int
+    closed_ms: int | None = None
+
+
+SESSIONS = Table("session", Session)
+
+
+class Access(NamedTuple):
+    """What one read may see: the session's compartments, and those of them that are permitted now."""
+
+    session: Session
+    patient: Patient
+    permitted: frozenset[str]
+
+
+class Open(Arguments, frozen=True):
+    id: Id
+    patient: Id
+    purpose: Purpose
+    end_ms: Milliseconds
+    compartments: Annotated[tuple[Id, ...], Meta(max_length=100)] = ()
+
+
+class Opened(Result, frozen=True):
+    compartments: tuple[str, ...]
+
+
+def open_session(stub: Stub, arguments: Open) -> Opened:
+    """The scope is what is permitted, narrowed to the requested compartments if any are named."""
+    role = require_role(stub.caller, calling_member(stub), READERS)
+    patient = patients.active(stub, arguments.patient)
+    if not stub.timestamp_ms < arguments.end_ms <= stub.timestamp_ms + SESSION_MS_MAX:
+        raise refusal(Code.PERIOD_INVALID)
+    patients.require_compartments(patient, arguments.compartments)
+    if SESSIONS.get(stub, arguments.patient, arguments.id) is not None:
+        raise refusal(Code.SESSION_EXISTS)
+    permitted = _permitted(stub, role, arguments.patient, patient, arguments.purpose)
+    scope = tuple(sorted(permitted.intersection(arguments.compartments or permitted)))
+    if not scope:
+        raise refusal(Code.CONSENT_MISSING)
+    session = Session(
+        user=user_of(stub.caller),
+        role=role,
+        patient=arguments.patient,
+        purpose=arguments.purpose,
+        compartments=scope,
+        start_ms=stub.timestamp_ms,
+        end_ms=arguments.end_ms,
+    )
+    SESSIONS.put(stub, session, arguments.patient, arguments.id)
+    emit(stub, "sessions:Opened", arguments.patient, (arguments.id,))
+    return Opened(scope)
+
+
+class Close(Arguments, frozen=True):
+    id: Id
+    patient: Id
+
+
+def close(stub: Stub, arguments: Close) -> None:
+    """By its user, before its end."""
+    role = role_of(stub.caller, calling_member(stub))
+    session = _running(stub, role, arguments.patient, arguments.id)
+    SESSIONS.put(stub, replace(session, closed_ms=stub.timestamp_ms), arguments.patient, arguments.id)
+    emit(stub, "sessions:Closed", arguments.patient, (arguments.id,))
+
+
+def access(stub: Stub, patient_id: str, session_id: str) -> Access:
+    """The one gate of every read."""
+    role = require_role(stub.caller, calling_member(stub), READERS)
+    session = _running(stub, role, patient_id, session_id)
+    patient = patients.active(stub, patient_id)
+    permitted = _permitted(stub, role, patient_id, patient, session.purpose).intersection(
+        session.compartments
+    )
+    if not permitted:
+        raise refusal(Code.CONSENT_MISSING)
+    return Access(session, patient, permitted)
+
+
+def _running(stub: Stub, role: Role, patient_id: str, session_id: str) -> Session:
+    session = SESSIONS.get(stub, patient_id, session_id)
+    if session is None:
+        raise refusal(Code.SESSION_UNKNOWN)
+    if session.user != user_of(stub.caller) or session.role is not role:
+        raise refusal(Code.SESSION_OF_ANOTHER_USER)
+    if session.closed_ms is not None or stub.timestamp_ms >= session.end_ms:
+        raise refusal(Code.SESSION_ENDED)
+    return session
+
+
+def _permitted(stub: Stub, role: Role, patient_id: str, patient: Patient, purpose: Purpose) -> frozenset[str]:
+    """The patient reads all of its own; the custodian's clinicians read all for care; all others need a consent."""
+    if role is Role.PATIENT:
+        patients.require_self(stub.caller, patient_id, patient)
+    if (role is Role.PATIENT) != (purpose is Purpose.PATRQT):
+        raise refusal(Code.PURPOSE_FORBIDDEN)
+    custodian = role is Role.CLINICIAN and stub.caller.msp_id == patient.custodian
+    if role is Role.PATIENT or (custodian and purpose in CUSTODIAN_PURPOSES):
+        return frozenset(patient.compartments)
+    return consents.permitted(stub, patient_id, Action.READ, purpose)
