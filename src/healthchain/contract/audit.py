@@ -21,14 +21,19 @@ from healthchain.contract.sessions import SESSIONS
 
 
 class Happening(StrEnum):
+    """In the order that entries of the same millisecond are listed in."""
+
     REGISTERED = "registered"
     WRITTEN = "written"
-    ERASED = "erased"
-    PATIENT_ERASED = "patient-erased"
     GRANTED = "granted"
-    REVOKED = "revoked"
     SESSION_OPENED = "session-opened"
     SESSION_CLOSED = "session-closed"
+    REVOKED = "revoked"
+    ERASED = "erased"
+    PATIENT_ERASED = "patient-erased"
+
+
+ORDER = {happening: place for place, happening in enumerate(Happening)}
 
 
 class Entry(Result, frozen=True):
@@ -72,8 +77,8 @@ def _require_auditor(stub: Stub, role: Role, patient_id: str, patient: Patient) 
         raise refusal(Code.AUDIT_FORBIDDEN)
 
 
-def _order(entry: Entry) -> tuple[int, str, tuple[str, ...], int]:
-    return entry.time_ms, entry.happening, entry.ids, entry.version or 0
+def _order(entry: Entry) -> tuple[int, int, tuple[str, ...], int]:
+    return entry.time_ms, ORDER[entry.happening], entry.ids, entry.version or 0
 
 
 def _entry(

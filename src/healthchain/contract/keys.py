@@ -33,7 +33,11 @@ def get(stub: Stub, arguments: Get) -> Envelopes:
     """Of all epochs, sealed to the caller's organisation (to the patient, if it calls), in the session's compartments."""
     granted = access(stub, arguments.patient, arguments.session)
     recipient = arguments.patient if granted.session.role is Role.PATIENT else stub.caller.msp_id
-    found = [one for compartment in granted.permitted for one in envelopes.held(stub, compartment, recipient)]
+    found = [
+        one
+        for compartment in sorted(granted.permitted)
+        for one in envelopes.held(stub, compartment, recipient)
+    ]
     return _open(stub, found)
 
 
@@ -48,7 +52,8 @@ def get_for_writing(stub: Stub, arguments: GetForWriting) -> Envelopes:
     compartments = writable_compartments(stub, arguments.patient, patient)
     if not compartments:
         raise refusal(Code.CONSENT_MISSING)
-    return _open(stub, [Address(one, stub.caller.msp_id, patient.compartments[one]) for one in compartments])
+    held = [one for each in sorted(compartments) for one in envelopes.held(stub, each, stub.caller.msp_id)]
+    return _open(stub, [one for one in held if one.epoch == patient.compartments[one.compartment]])
 
 
 def _open(stub: Stub, addresses: Iterable[Address]) -> Envelopes:
