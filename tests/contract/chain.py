@@ -1,4 +1,4 @@
-"""A ledger in memory under the real simulator: enough of a chain to run the contract, one transaction a block.
+"""A ledger in memory under the real simulator: enough to run the contract, one transaction a block.
 
 Each call is simulated twice and both read-write sets must be equal, as two endorsing peers' have to be.
 """

@@ -1,4 +1,4 @@
-"""Who and what the tests are about: two hospitals, an insurer, an agency, their people, patients and records."""
+"""Who and what the tests are about: two hospitals, an insurer, an agency, their people and patients."""
 
 from __future__ import annotations
 
@@ -113,10 +113,10 @@ CLOSED, OVER, BY_OFFICER = ident("closed"), ident("over"), ident("by officer")
 
 
 def full_chain() -> Chain:
-    """One hour after START_MS. Alice: R1 (version 2) and R4 (erased) in K[0], R2 in K[1], R3 in K[2]; K[3] at epoch 2.
+    """One hour on. Alice: R1 (version 2) and R4 (erased) in K[0], R2 in K[1], R3 in K[2]; K[3] is at epoch 2.
 
-    Hospital B may read and contribute to K[0], K[1] for TREAT, the insurer read K[0] for HPAYMT; the agency's consent
-    for K[0] has expired, the insurer's for K[3] was revoked. Bob is erased.
+    Hospital B may read and contribute to K[0], K[1] for TREAT, the insurer read K[0] for HPAYMT; the agency's
+    consent for K[0] has expired, the insurer's for K[3] was revoked. Bob is erased.
     """
     chain = Chain()
     chain.submit(ADMIN_A, "members:Found", {"members": MEMBERS})

@@ -71,7 +71,7 @@ ROWS = [
     grant("to do nothing", "ARGUMENTS_INVALID", actions=[]),
     grant("before 1970", "ARGUMENTS_INVALID", start_ms=-1),
     grant_with("without envelopes", "ENVELOPE_MISSING", {}),
-    grant_with("one envelope empty", "ENVELOPE_MISSING", {key: b"" for key in ENVELOPES}),
+    grant_with("one envelope empty", "ENVELOPE_MISSING", dict.fromkeys(ENVELOPES, b"")),
     grant_with("at an old epoch", "ENVELOPE_MISSING", sealed(K[2:4], 1, "HospitalB")),
     grant_with("to one more", "ENVELOPE_UNEXPECTED", ENVELOPES | sealed(K[2:3], 1, "Insurer")),
     grant_with("of one more", "ENVELOPE_UNEXPECTED", ENVELOPES | sealed(K[4:5], 1, "HospitalB")),

@@ -1,4 +1,4 @@
-"""The contract must give the same answer on every peer: no clock, chance, I/O or floats, whatever it imports."""
+"""The contract must give the same answer on every peer: no clock, chance, I/O or floats."""
 
 from __future__ import annotations
 

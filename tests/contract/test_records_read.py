@@ -147,7 +147,7 @@ def test_what_was_written_is_read_in_the_order_asked_for(chain: Chain) -> None:
 
 
 def test_another_patients_body_is_out_of_reach(chain: Chain) -> None:
-    """The header is found by patient and record; so must the body be, or its id alone would let it be overwritten."""
+    """The header is found by patient and record; so must the body be, or another could overwrite it."""
     register(chain, CAROL)
     arguments = writing(written(R1, 1, compartments_of(CAROL)[0]), patient=CAROL)
     chain.submit(DOCTOR_A, "records:Write", arguments, {f"{R1}/1": b"Carol's"})

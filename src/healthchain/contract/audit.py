@@ -1,4 +1,4 @@
-"""The audit trail of one patient, put together from what the other areas keep: who did what, when and what for."""
+"""The audit trail of one patient, put together from what the other areas keep: who, what, when, what for."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Trail(Result, frozen=True):
 
 
 def list_entries(stub: Stub, arguments: List) -> Trail:
-    """In order of time (the clients' clocks); `start` and `next` count entries. For patient and administrator."""
+    """In order of time (the clients' clocks); `start` and `next` count entries."""
     role = role_of(stub.caller, calling_member(stub))
     patient = patients.registered(stub, arguments.patient)
     _require_auditor(stub, role, arguments.patient, patient)
@@ -97,12 +97,12 @@ def _entries(stub: Stub, patient_id: str, patient: Patient) -> Iterator[Entry]:
     custody = CUSTODY.get(stub, patient.custodian, patient_id)
     assert custody is not None
     yield _entry(custody.time_ms, Happening.REGISTERED, custody.by, role=custody.role)
-    for (_, id), header in HEADERS.scan(stub, patient_id):
-        for written in _versions(stub, patient_id, id, header):
-            yield _entry(written.time_ms, Happening.WRITTEN, written.author, (id,), written.version)
+    for (_, record), header in HEADERS.scan(stub, patient_id):
+        for written in _versions(stub, patient_id, record, header):
+            yield _entry(written.time_ms, Happening.WRITTEN, written.author, (record,), written.version)
     yield from _consents(stub, patient_id)
-    for (_, id), session in SESSIONS.scan(stub, patient_id):
-        about = ((id,), None, session.role, session.purpose)
+    for (_, session_id), session in SESSIONS.scan(stub, patient_id):
+        about = ((session_id,), None, session.role, session.purpose)
         yield _entry(session.start_ms, Happening.SESSION_OPENED, session.user, *about)
         if session.closed_ms is not None:
             yield _entry(session.closed_ms, Happening.SESSION_CLOSED, session.user, *about)
@@ -112,11 +112,11 @@ def _entries(stub: Stub, patient_id: str, patient: Patient) -> Iterator[Entry]:
         yield _entry(erasure.time_ms, happening, erasure.by, ids, role=erasure.role)
 
 
-def _versions(stub: Stub, patient_id: str, id: str, header: Header) -> list[Header]:
-    """All headers that writes made. The only one of a record that was never amended needs no look into its history."""
+def _versions(stub: Stub, patient_id: str, record: str, header: Header) -> list[Header]:
+    """All headers that writes made. A record that was never amended needs no look into its history."""
     if header.version == 1:
         return [header]
-    found = [HEADERS.decode(one.value) for one in stub.history(HEADERS.key(patient_id, id))]
+    found = [HEADERS.decode(one.value) for one in stub.history(HEADERS.key(patient_id, record))]
     return [one for one in found if one is not None and one.status is not RecordStatus.ERASED]
 
 

@@ -1,6 +1,6 @@
 """Consents: granted by the patient alone, in force for a period, looked at again at each use.
 
-A consent that merely expires is no longer in force at once; its envelopes are purged at the patient's next revocation.
+A consent that expires is out of force at once; its envelopes are purged at the patient's next revocation.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ def _consent(stub: Stub, arguments: Grant) -> Consent:
 
 
 def _addresses(stub: Stub, patient: Patient, consent: Consent) -> tuple[set[Address], set[Address]]:
-    """Required: the current epoch where the grantee has no envelope yet. Optional: that again, and older epochs."""
+    """Required: the current epoch if the grantee has no envelope yet. Optional: that again, older epochs."""
     required: set[Address] = set()
     optional: set[Address] = set()
     for compartment in consent.compartments:
@@ -133,7 +133,7 @@ def list_consents(stub: Stub, arguments: List) -> Consents:
 
 
 def permitted(stub: Stub, patient_id: str, action: Action, purpose: Purpose | None = None) -> frozenset[str]:
-    """The compartments that consents in force now let the caller's organisation use so; any purpose if None."""
+    """The compartments that consents in force let the caller's organisation use so; any purpose if None."""
     found: set[str] = set()
     for _, consent in CONSENTS.scan(stub, patient_id, stub.caller.msp_id):
         purpose_fits = purpose is None or purpose in consent.purposes

@@ -47,7 +47,7 @@ class EraseRecords(Arguments, frozen=True):
 
 
 def erase_records(stub: Stub, arguments: EraseRecords) -> None:
-    """Every version of these records; at most 2,000 bodies in all. By the custodian's staff or the patient."""
+    """Every version of these records, at most 2,000 bodies. By the custodian's staff or the patient."""
     role = role_of(stub.caller, calling_member(stub))
     patient = patients.active(stub, arguments.patient)
     patients.require_custodian_or_self(stub.caller, role, arguments.patient, patient)
@@ -55,12 +55,12 @@ def erase_records(stub: Stub, arguments: EraseRecords) -> None:
     if len(ids) != len(arguments.records):
         raise refusal(Code.RECORD_DUPLICATE)
     chosen: list[tuple[str, Header]] = []
-    for id, header in zip(ids, HEADERS.get_many(stub, arguments.patient, ids), strict=True):
+    for one, header in zip(ids, HEADERS.get_many(stub, arguments.patient, ids), strict=True):
         if header is None:
             raise refusal(Code.RECORD_UNKNOWN)
         if header.status is RecordStatus.ERASED:
             raise refusal(Code.RECORD_ERASED)
-        chosen.append((id, header))
+        chosen.append((one, header))
     if len(chosen) > 1 and sum(header.version for _, header in chosen) > BODIES_MAX:
         raise refusal(Code.BATCH_TOO_LARGE)
     _erase(stub, arguments.patient, role, chosen, whole_patient=False)
@@ -78,13 +78,13 @@ class Erased(Result, frozen=True):
 
 
 def erase_patient(stub: Stub, arguments: ErasePatient) -> Erased:
-    """The first call ends all access; each call purges up to 2,000 bodies. By the custodian's staff or the patient."""
+    """The first call ends all access; each purges up to 2,000 bodies. By custodian's staff or patient."""
     role = role_of(stub.caller, calling_member(stub))
     patient = patients.registered(stub, arguments.patient)
     patients.require_custodian_or_self(stub.caller, role, arguments.patient, patient)
     left = [
-        (id, header)
-        for (_, id), header in HEADERS.scan(stub, arguments.patient)
+        (record, header)
+        for (_, record), header in HEADERS.scan(stub, arguments.patient)
         if header.status is not RecordStatus.ERASED
     ]
     if patient.status is PatientStatus.ACTIVE:
@@ -93,12 +93,12 @@ def erase_patient(stub: Stub, arguments: ErasePatient) -> Erased:
         raise refusal(Code.PATIENT_ERASED)
     chosen = left[: _fitting(header.version for _, header in left)]
     _erase(stub, arguments.patient, role, chosen, whole_patient=True)
-    emit(stub, "patients:Erased", arguments.patient, [id for id, _ in chosen])
+    emit(stub, "patients:Erased", arguments.patient, [record for record, _ in chosen])
     return Erased(len(left) - len(chosen))
 
 
 def _fitting(versions: Iterable[int]) -> int:
-    """How many of the first records have together at most BODIES_MAX bodies; at least one, so that calls get on."""
+    """How many of the first records have at most BODIES_MAX bodies; at least one, so that calls get on."""
     count = total = 0
     for one in versions:
         total += one
@@ -121,15 +121,15 @@ def _end_access(stub: Stub, patient_id: str, patient: Patient) -> None:
 def _erase(
     stub: Stub, patient_id: str, role: Role, chosen: list[tuple[str, Header]], *, whole_patient: bool
 ) -> None:
-    for id, header in chosen:
+    for record, header in chosen:
         for version in range(1, header.version + 1):
-            stub.purge_private(BODIES, body_key(patient_id, id, version))
-        HEADERS.put(stub, replace(header, status=RecordStatus.ERASED), patient_id, id)
+            stub.purge_private(BODIES, body_key(patient_id, record, version))
+        HEADERS.put(stub, replace(header, status=RecordStatus.ERASED), patient_id, record)
     receipt = Erasure(
         by=user_of(stub.caller),
         role=role,
         time_ms=stub.timestamp_ms,
         whole_patient=whole_patient,
-        records=tuple(ErasedRecord(id, header.version) for id, header in chosen),
+        records=tuple(ErasedRecord(record, header.version) for record, header in chosen),
     )
     ERASURES.put(stub, receipt, patient_id, stub.tx_id)

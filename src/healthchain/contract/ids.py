@@ -1,6 +1,6 @@
 """The types that arguments and state are made of, and how private keys are spelled.
 
-Identifiers are 128 random bits, base64url without padding; they tell nothing about whom or what they stand for.
+Identifiers are 128 random bits, base64url without padding; they tell nothing about what they stand for.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class Action(StrEnum):
 
 
 def body_key(patient: str, record: str, version: int) -> str:
-    """In BODIES. The patient is part of it: otherwise a hospital could overwrite another patient's body by its id."""
+    """In BODIES. The patient is in it, so that no hospital can overwrite another patient's body."""
     return f"{patient}/{record}/{version}"
 
 

@@ -1,4 +1,4 @@
-"""Handing out key envelopes: to readers within a session, to writers for the current epoch. All are ciphertext."""
+"""Handing out sealed key envelopes: to readers within a session, to writers for the current epoch."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Get(Arguments, frozen=True):
 
 
 def get(stub: Stub, arguments: Get) -> Envelopes:
-    """Of all epochs, sealed to the caller's organisation (to the patient, if it calls), in the session's compartments."""
+    """Of all epochs, to the caller's organisation (or the calling patient), in the session's scope."""
     granted = access(stub, arguments.patient, arguments.session)
     recipient = arguments.patient if granted.session.role is Role.PATIENT else stub.caller.msp_id
     found = [

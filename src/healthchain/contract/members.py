@@ -1,4 +1,4 @@
-"""Members of the consortium: founding, their HPKE keys, and which roles exist in which kind of organisation."""
+"""Members of the consortium: founding, their HPKE keys, which roles exist in which kind of organisation."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class PublishKey(Arguments, frozen=True):
 
 
 def publish_key(stub: Stub, arguments: PublishKey) -> None:
-    """Of the caller's own organisation; the version counts from 1. Envelopes sealed to an older key stay as they are."""
+    """Of the caller's own organisation. Envelopes sealed to an older key stay as they are."""
     require_role(stub.caller, calling_member(stub), frozenset((Role.ADMINISTRATOR,)))
     msp_id = stub.caller.msp_id
     current = MEMBER_KEYS.get(stub, msp_id)
@@ -113,7 +113,7 @@ def known_member(member: Member | None) -> Member:
 
 
 def role_of(caller: Caller, member: Member) -> Role:
-    """The caller's role, if there is such a role in this kind of organisation: an insurer has no clinicians."""
+    """The caller's role, if this kind of organisation has such a role: an insurer has no clinicians."""
     for role in Role:
         if role == caller.role and role in ROLES_OF_KIND[member.kind]:
             return role

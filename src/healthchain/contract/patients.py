@@ -1,6 +1,6 @@
 """Patients: registration by their custodian hospital, and who speaks for a patient.
 
-A patient's identity counts only if the custodian's CA issued it: otherwise every member's CA could make one up.
+A patient's identity counts only if the custodian's CA issued it: otherwise any member's CA could make one up.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class Register(Arguments, frozen=True):
 
 
 def register(stub: Stub, arguments: Register) -> None:
-    """By a hospital's staff, which becomes the custodian. Transient: envelopes of epoch 1 for custodian and patient."""
+    """By a hospital's staff; it becomes custodian. Transient: envelopes of epoch 1 to custodian and patient."""
     caller, member = stub.caller, calling_member(stub)
     role = require_role(caller, member, STAFF)
     if member.kind is not Kind.HOSPITAL:
@@ -91,7 +91,7 @@ def register(stub: Stub, arguments: Register) -> None:
 
 
 def _new_compartments(stub: Stub, ids: Sequence[str]) -> list[str]:
-    """Sorted. One id in two patients' hands would let the revocations of one purge the envelopes of the other."""
+    """Sorted. An id shared by two patients would let a revocation of one purge the envelopes of the other."""
     compartments = sorted(set(ids))
     if len(compartments) != len(ids):
         raise refusal(Code.COMPARTMENT_DUPLICATE)

@@ -1,7 +1,7 @@
 """Records: versioned headers on the public ledger, bodies as ciphertext in a private collection.
 
-A write of one record is the consortium's most frequent transaction: it reads the member, the patient and the header,
-and the custodian's writes look at nothing else.
+A write of one record is the most frequent transaction: for the custodian it reads member, patient and header,
+nothing else.
 """
 
 from __future__ import annotations
@@ -157,7 +157,7 @@ def read(stub: Stub, arguments: Read) -> Records:
     headers = HEADERS.get_many(stub, arguments.patient, arguments.records)
     read_records: list[Record] = []
     total = 0
-    for id, header in zip(arguments.records, headers, strict=True):
+    for record, header in zip(arguments.records, headers, strict=True):
         if header is None:
             raise refusal(Code.RECORD_UNKNOWN)
         if header.compartment not in granted.session.compartments:
@@ -166,12 +166,12 @@ def read(stub: Stub, arguments: Read) -> Records:
             raise refusal(Code.CONSENT_MISSING)
         if header.status is RecordStatus.ERASED:
             raise refusal(Code.RECORD_ERASED)
-        body = stub.get_private(BODIES, body_key(arguments.patient, id, header.version))
+        body = stub.get_private(BODIES, body_key(arguments.patient, record, header.version))
         assert body is not None, "a header that is not erased has a body"
         total += len(body)
         if total > ANSWER_BYTES_MAX:
             raise refusal(Code.BATCH_TOO_LARGE)
-        read_records.append(Record(id=id, body=body, **asdict(header)))
+        read_records.append(Record(id=record, body=body, **asdict(header)))
     return Records(read_records)
 
 
@@ -191,10 +191,10 @@ def list_records(stub: Stub, arguments: List) -> Headers:
     """Headers by record id, erased ones too; `next` is the start of the next page."""
     granted = access(stub, arguments.patient, arguments.session)
     found: list[ListedHeader] = []
-    for (_, id), header in HEADERS.scan_from(stub, (arguments.patient,), arguments.start):
+    for (_, record), header in HEADERS.scan_from(stub, (arguments.patient,), arguments.start):
         if header.compartment not in granted.permitted:
             continue
         if len(found) == arguments.limit:
-            return Headers(found, id)
-        found.append(ListedHeader(id=id, **asdict(header)))
+            return Headers(found, record)
+        found.append(ListedHeader(id=record, **asdict(header)))
     return Headers(found, None)

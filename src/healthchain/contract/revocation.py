@@ -83,7 +83,7 @@ def _own(stub: Stub, arguments: PreviewRevoke) -> Patient:
 
 
 def _plan(stub: Stub, arguments: PreviewRevoke, patient: Patient) -> _Plan:
-    """Stale is every envelope whose recipient is neither custodian nor patient nor has a consent that lasts."""
+    """Stale: every envelope whose recipient is neither custodian nor patient nor has a consent that lasts."""
     given = [consent for _, consent in CONSENTS.scan(stub, arguments.patient)]
     revoked = _chosen(arguments, given)
     chosen = {one.id for one in revoked}

@@ -1,7 +1,7 @@
 """Access sessions: nothing is read without one, and each read checks session and consent again.
 
-Checks of a read: 1 the session exists, 2 it is this user's in this role, 3 it has not ended, 4 the patient is active,
-5 custody or consents permit its purpose now; what is left of its compartments may be read.
+Checks of a read: 1 the session exists, 2 it is this user's in this role, 3 it has not ended, 4 the patient is
+active, 5 custody or consents permit its purpose now; what is left of its compartments may be read.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ CUSTODIAN_PURPOSES = frozenset((Purpose.TREAT, Purpose.ETREAT, Purpose.HOPERAT))
 
 
 class Session(State, frozen=True):
-    """Ends at end_ms (exclusive) or when closed; `compartments` are sorted and were permitted when it was opened."""
+    """Ends at end_ms (exclusive) or when closed; `compartments` (sorted) were permitted at its start."""
 
     user: str
     role: Role
@@ -125,7 +125,7 @@ def _running(stub: Stub, role: Role, patient_id: str, session_id: str) -> Sessio
 
 
 def _permitted(stub: Stub, role: Role, patient_id: str, patient: Patient, purpose: Purpose) -> frozenset[str]:
-    """The patient reads all of its own; the custodian's clinicians read all for care; all others need a consent."""
+    """The patient reads all its own; the custodian's clinicians read all for care; others need a consent."""
     if role is Role.PATIENT:
         patients.require_self(stub.caller, patient_id, patient)
     if (role is Role.PATIENT) != (purpose is Purpose.PATRQT):
