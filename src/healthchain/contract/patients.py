@@ -71,7 +71,7 @@ class Register(Arguments, frozen=True):
 
 
 def register(stub: Stub, arguments: Register) -> None:
-    """By a hospital's staff; it becomes custodian. Transient: envelopes of epoch 1 to custodian and patient."""
+    """By a hospital's staff; becoming custodian. Transient: envelopes of epoch 1 to custodian and patient."""
     caller, member = stub.caller, calling_member(stub)
     role = require_role(caller, member, STAFF)
     if member.kind is not Kind.HOSPITAL:

@@ -1,0 +1,1 @@
+"""The one place that chooses an engine and joins the parts."""

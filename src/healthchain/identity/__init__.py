@@ -1,0 +1,1 @@
+"""Keys, certificates, membership service providers and endorsement policies."""

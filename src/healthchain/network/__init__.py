@@ -1,0 +1,1 @@
+"""The embedded network: peers, orderers and gateway services in one process; all its I/O and timing."""

@@ -1,0 +1,1 @@
+"""Use cases of health records: write, read, consent, audit; sealing and validation."""

@@ -1,0 +1,203 @@
+"""Random histories of grants, revocations, writes, sessions and reads: nothing is let out that the model forbids."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from healthchain.chaincode.stub import Caller
+from healthchain.errors import Refused
+
+from .chain import Chain
+from .consortium import (
+    ADMIN_A,
+    AGENT,
+    ALICE,
+    DOCTOR_A,
+    DOCTOR_B,
+    FORGED_PATIENT,
+    HOUR,
+    MEMBERS,
+    OFFICER,
+    PATIENT,
+    STRANGER,
+    K,
+    ident,
+    register,
+    written,
+)
+from .model import Consent, Model, Record, Session
+
+READERS = [DOCTOR_A, DOCTOR_B, AGENT, OFFICER, PATIENT]
+CALLERS = st.sampled_from([*READERS, STRANGER, FORGED_PATIENT])
+PURPOSES = ["TREAT", "HPAYMT", "PUBHLTH", "PATRQT"]
+COMPARTMENTS = st.sets(st.sampled_from(K[:3]), min_size=1)
+RECORDS = st.sampled_from([ident(f"record {number}") for number in range(4)])
+SESSIONS = st.integers(0, 7)
+SOON = st.integers(1, 4)
+
+
+class Access(RuleBasedStateMachine):
+    chain: Chain
+    model: Model
+
+    @initialize()
+    def found(self) -> None:
+        self.chain, self.model = Chain(), Model()
+        self.chain.submit(ADMIN_A, "members:Found", {"members": MEMBERS})
+        register(self.chain, ALICE)
+
+    @property
+    def now_ms(self) -> int:
+        return self.chain.now_ms
+
+    @rule(hours=SOON)
+    def wait(self, hours: int) -> None:
+        self.chain.now_ms += hours * HOUR
+
+    @rule(
+        grantee=st.sampled_from(["HospitalB", "Insurer", "Agency"]),
+        compartments=COMPARTMENTS,
+        purposes=st.sets(st.sampled_from(PURPOSES[:3]), min_size=1),
+        actions=st.sets(st.sampled_from(["read", "contribute"]), min_size=1),
+        ahead=st.integers(0, 2),
+        hours=st.integers(1, 12),
+    )
+    def grant(
+        self,
+        grantee: str,
+        compartments: set[str],
+        purposes: set[str],
+        actions: set[str],
+        ahead: int,
+        hours: int,
+    ) -> None:
+        consent_id, start = ident(f"consent {len(self.model.consents)}"), self.now_ms + ahead * HOUR
+        consent = Consent(grantee, compartments, purposes, actions, start, start + hours * HOUR)
+        arguments = {
+            "id": consent_id,
+            "patient": ALICE,
+            "grantee": grantee,
+            "compartments": sorted(compartments),
+            "purposes": sorted(purposes),
+            "actions": sorted(actions),
+            "start_ms": consent.start_ms,
+            "end_ms": consent.end_ms,
+        }
+        self.chain.submit(PATIENT, "consents:Grant", arguments, self.model.grant(consent_id, consent))
+
+    @rule(number=st.integers(0, 20))
+    def revoke(self, number: int) -> None:
+        active = [consent_id for consent_id, one in self.model.consents.items() if not one.revoked]
+        if active:
+            consent_id = active[number % len(active)]
+            epochs, envelopes = self.model.revoke(consent_id, self.now_ms)
+            arguments = {"patient": ALICE, "consents": [consent_id], "new_epochs": epochs}
+            self.chain.submit(PATIENT, "consents:Revoke", arguments, envelopes)
+
+    @rule(caller=st.sampled_from([DOCTOR_A, DOCTOR_B]), record=RECORDS, compartment=st.sampled_from(K[:3]))
+    def write(self, caller: Caller, record: str, compartment: str) -> None:
+        current = self.model.records.get(record)
+        version = current.version + 1 if current else 1
+        body = f"{record} {version} by {caller.msp_id}".encode()
+        one = written(record, version, compartment, self.model.epochs[compartment])
+        touched = {compartment, current.compartment if current else compartment}
+        allowed = touched <= self.model.writable(caller, self.now_ms)
+        self.attempt(
+            allowed,
+            caller,
+            "records:Write",
+            {"patient": ALICE, "records": [one]},
+            {f"{record}/{version}": body},
+        )
+        if allowed:
+            self.model.records[record] = Record(compartment, version, body)
+
+    @rule(caller=CALLERS, purpose=st.sampled_from(PURPOSES), asked=st.sets(st.sampled_from(K)), hours=SOON)
+    def open(self, caller: Caller, purpose: str, asked: set[str], hours: int) -> None:
+        session_id, end_ms = ident(f"session {len(self.model.sessions)}"), self.now_ms + hours * HOUR
+        scope = self.model.readable(caller, purpose, self.now_ms) & (asked or set(K))
+        allowed = caller in READERS and bool(scope)
+        arguments = {
+            "id": session_id,
+            "patient": ALICE,
+            "purpose": purpose,
+            "end_ms": end_ms,
+            "compartments": sorted(asked),
+        }
+        answer = self.attempt(allowed, caller, "sessions:Open", arguments)
+        if allowed:
+            assert set(answer["compartments"]) == scope
+            self.model.sessions[session_id] = Session(caller, purpose, scope, end_ms)
+
+    @rule(number=SESSIONS)
+    def close(self, number: int) -> None:
+        session = self.model.sessions.get(ident(f"session {number}"))
+        if session is not None and self.now_ms < session.end_ms:
+            arguments = {"id": ident(f"session {number}"), "patient": ALICE}
+            self.chain.submit(session.caller, "sessions:Close", arguments)
+            session.end_ms = self.now_ms
+
+    @rule(other=st.none() | CALLERS, number=SESSIONS, records=st.sets(RECORDS, min_size=1))
+    def read(self, other: Caller | None, number: int, records: set[str]) -> None:
+        caller, session = self.reader(other, number)
+        visible = self.model.visible(caller, session, self.now_ms)
+        known = [self.model.records.get(one) for one in sorted(records)]
+        allowed = all(one is not None and one.compartment in visible for one in known)
+        arguments = {"session": session, "patient": ALICE, "records": sorted(records)}
+        answer = self.attempt(allowed, caller, "records:Read", arguments)
+        if allowed:
+            bodies = [base64.b64decode(one["body"]) for one in answer["records"]]
+            assert bodies == [one.body for one in known if one is not None]
+
+    @rule(other=st.none() | CALLERS, number=SESSIONS)
+    def list_and_get_keys(self, other: Caller | None, number: int) -> None:
+        caller, session = self.reader(other, number)
+        visible = self.model.visible(caller, session, self.now_ms)
+        arguments = {"session": session, "patient": ALICE}
+        listed = self.attempt(bool(visible), caller, "records:List", arguments)
+        handed = self.attempt(bool(visible), caller, "keys:Get", arguments)
+        if visible:
+            ids = {record for record, one in self.model.records.items() if one.compartment in visible}
+            assert {one["id"] for one in listed["records"]} == ids
+            recipient = ALICE if caller is PATIENT else caller.msp_id
+            own = {one[:2] for one in self.model.envelopes if one[0] in visible and one[2] == recipient}
+            assert {(one["compartment"], one["epoch"]) for one in handed["envelopes"]} == own
+
+    @invariant()
+    def only_the_models_envelopes_exist(self) -> None:
+        keys = {key for collection, key in self.chain.memory.values if collection == "keys"}
+        assert keys == {f"{compartment}/{epoch}/{to}" for compartment, epoch, to in self.model.envelopes}
+
+    def reader(self, other: Caller | None, number: int) -> tuple[Caller, str]:
+        """Mostly the session's own user, sometimes somebody else."""
+        session_id = ident(f"session {number % max(1, len(self.model.sessions))}")
+        session = self.model.sessions.get(session_id)
+        return other or (session.caller if session else DOCTOR_A), session_id
+
+    def attempt(
+        self,
+        allowed: bool,
+        caller: Caller,
+        function: str,
+        arguments: dict[str, Any],
+        transient: dict[str, bytes] | None = None,
+    ) -> Any:
+        try:
+            answer = self.chain.call(caller, function, arguments, transient)
+        except Refused:
+            if allowed:
+                raise
+            return None
+        assert allowed, f"{function} let something out"
+        return answer
+
+
+Access.TestCase.settings = settings(
+    max_examples=60, stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+TestAccess = Access.TestCase
