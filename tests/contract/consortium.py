@@ -51,24 +51,18 @@ MEMBERS = [
 
 def sealed(compartments: Sequence[str], epoch: int, *recipients: str) -> dict[str, bytes]:
     """Transient envelopes; the "ciphertext" tells for whom and which key it is."""
-    return {
-        f"{one}/{epoch}/{to}": f"{one} {epoch} {to}".encode() for one in compartments for to in recipients
-    }
+    return {f"{one}/{epoch}/{to}": f"{one} {epoch} {to}".encode() for one in compartments for to in recipients}
 
 
 def body(record: str, version: int) -> dict[str, bytes]:
     return {f"{record}/{version}": f"{record} {version}".encode()}
 
 
-def written(
-    record: str, version: int, compartment: str, epoch: int = 1, status: str = "active"
-) -> dict[str, Any]:
+def written(record: str, version: int, compartment: str, epoch: int = 1, status: str = "active") -> dict[str, Any]:
     return {"id": record, "version": version, "compartment": compartment, "epoch": epoch, "status": status}
 
 
-def granted(
-    name: str, grantee: str, compartments: Sequence[str], purpose: str, **changes: Any
-) -> dict[str, Any]:
+def granted(name: str, grantee: str, compartments: Sequence[str], purpose: str, **changes: Any) -> dict[str, Any]:
     return {
         "id": ident(name),
         "patient": ALICE,

@@ -137,9 +137,7 @@ def test_a_consent_is_stored_sorted_and_without_repetition(chain: Chain) -> None
     }
     chain.submit(PATIENT, "consents:Grant", {**GRANT, **shuffled}, ENVELOPES)
     (stored,) = [
-        one
-        for one in chain.evaluate(ADMIN_B, "consents:List", {"patient": ALICE})["consents"]
-        if one["id"] == NEW
+        one for one in chain.evaluate(ADMIN_B, "consents:List", {"patient": ALICE})["consents"] if one["id"] == NEW
     ]
     expected = GRANT | {
         "compartments": [K[2], K[3]],

@@ -122,17 +122,13 @@ def test_an_erased_record_leaves_header_and_receipt(chain: Chain) -> None:
     purged = chain.last.collections["records"].writes
     assert sorted(purged) == sorted([f"{ALICE}/{R1}/1", f"{ALICE}/{R1}/2", f"{ALICE}/{R2}/1"])
     assert all(one.purge for one in purged.values())
-    receipts = [
-        json.loads(one.value) for key, one in chain.memory.state.items() if key.startswith("\0erasure\0")
-    ]
+    receipts = [json.loads(one.value) for key, one in chain.memory.state.items() if key.startswith("\0erasure\0")]
     assert {
         "by": "HospitalA/doctor",
         "role": "clinician",
         "time_ms": chain.now_ms,
         "whole_patient": False,
-        "records": sorted(
-            [{"id": R1, "versions": 2}, {"id": R2, "versions": 1}], key=lambda one: str(one["id"])
-        ),
+        "records": sorted([{"id": R1, "versions": 2}, {"id": R2, "versions": 1}], key=lambda one: str(one["id"])),
     } in receipts
     listed = chain.evaluate(DOCTOR_A, "records:List", {"patient": ALICE, "session": BY_A})["records"]
     assert {one["id"]: (one["version"], one["status"]) for one in listed}[R1] == (2, "erased")

@@ -130,9 +130,7 @@ ROWS = [
         REGISTER,
         {**ENVELOPES, FIRST: bytes(16 * 1024 + 1)},
     ),
-    Row(
-        "sealed to the wrong hospital", "ENVELOPE_MISSING", DOCTOR_B, "patients:Register", REGISTER, ENVELOPES
-    ),
+    Row("sealed to the wrong hospital", "ENVELOPE_MISSING", DOCTOR_B, "patients:Register", REGISTER, ENVELOPES),
     Row(
         "no pseudonym",
         "ARGUMENTS_INVALID",

@@ -60,9 +60,7 @@ def impurities(source: str) -> Iterator[str]:
 
 
 def _importable(module: str) -> bool:
-    return (
-        module in IMPORTABLE or module == "healthchain.contract" or module.startswith("healthchain.contract.")
-    )
+    return module in IMPORTABLE or module == "healthchain.contract" or module.startswith("healthchain.contract.")
 
 
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("**/*.py")), ids=lambda path: path.stem)

@@ -91,9 +91,7 @@ ROWS = [
     Row("one of two out of scope", "SESSION_SCOPE", AGENT, "records:Read", reading(BY_AGENT, R1, R2)),
     Row("nothing", "ARGUMENTS_INVALID", DOCTOR_A, "records:Read", reading(BY_A)),
     Row("by a stranger", "MEMBER_UNKNOWN", STRANGER, "records:List", {"session": BY_A, "patient": ALICE}),
-    Row(
-        "another's", "SESSION_OF_ANOTHER_USER", DOCTOR_B, "records:List", {"session": BY_A, "patient": ALICE}
-    ),
+    Row("another's", "SESSION_OF_ANOTHER_USER", DOCTOR_B, "records:List", {"session": BY_A, "patient": ALICE}),
     Row(
         "too many",
         "ARGUMENTS_INVALID",

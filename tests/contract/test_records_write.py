@@ -67,12 +67,8 @@ ROWS = [
         writing(written(NEW, 1, K[0]), patient=BOB),
         NEW_BODY,
     ),
-    Row(
-        "elsewhere", "COMPARTMENT_UNKNOWN", DOCTOR_A, "records:Write", writing(written(NEW, 1, NEW)), NEW_BODY
-    ),
-    Row(
-        "an old epoch", "EPOCH_STALE", DOCTOR_A, "records:Write", writing(written(NEW, 1, K[3], 1)), NEW_BODY
-    ),
+    Row("elsewhere", "COMPARTMENT_UNKNOWN", DOCTOR_A, "records:Write", writing(written(NEW, 1, NEW)), NEW_BODY),
+    Row("an old epoch", "EPOCH_STALE", DOCTOR_A, "records:Write", writing(written(NEW, 1, K[3], 1)), NEW_BODY),
     Row(
         "a future epoch",
         "EPOCH_STALE",

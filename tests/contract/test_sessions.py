@@ -122,9 +122,7 @@ def test_refused(chain: Chain, row: Row) -> None:
     check_refused(chain, row)
 
 
-@pytest.mark.parametrize(
-    ("name", "caller", "purpose", "asked", "scope"), OPENED, ids=[one[0] for one in OPENED]
-)
+@pytest.mark.parametrize(("name", "caller", "purpose", "asked", "scope"), OPENED, ids=[one[0] for one in OPENED])
 def test_opened(
     chain: Chain, name: str, caller: Caller, purpose: str, asked: list[str], scope: tuple[str, ...]
 ) -> None:
@@ -167,9 +165,7 @@ def test_each_gets_its_own_envelopes_only(
     [(ADMIN_A, [(one, 2 if one == K[3] else 1) for one in K]), (ADMIN_B, [(K[0], 1), (K[1], 1)])],
     ids=["custodian", "contributor"],
 )
-def test_a_writer_gets_the_current_keys(
-    chain: Chain, caller: Caller, expected: list[tuple[str, int]]
-) -> None:
+def test_a_writer_gets_the_current_keys(chain: Chain, caller: Caller, expected: list[tuple[str, int]]) -> None:
     envelopes = chain.evaluate(caller, "keys:GetForWriting", {"patient": ALICE})["envelopes"]
     assert [(one["compartment"], one["epoch"]) for one in envelopes] == expected
 
