@@ -1,7 +1,7 @@
 """Signature policies: which combinations of signers satisfy a rule (Fabric common/cauthdsl/cauthdsl.go).
 
-Evaluation is greedy in order: an identity is used up by the first principal that it satisfies, there is no backtracking,
-and a branch that fails gives back what it used.
+Evaluation is greedy in order: an identity is used up by the first principal that it satisfies, there is no
+backtracking, and a branch that fails gives back what it used.
 """
 
 from __future__ import annotations

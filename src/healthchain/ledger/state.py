@@ -220,8 +220,8 @@ class StateStore:
         self._env.close()
 
     def _renew(self) -> None:
-        self._read.reset()
-        self._read.renew()
+        self._read.abort()
+        self._read = self._env.begin(buffers=False)
 
 
 def _put_sorted(txn: lmdb.Transaction, table: object, rows: list[tuple[bytes, bytes]]) -> None:
