@@ -1,0 +1,220 @@
+"""Record bodies under a compartment's key, and compartment keys under a recipient's public key.
+
+Bodies: AES-256-GCM with a key of their own for each record version, HKDF-SHA256(compartment key, record and version).
+Envelopes: HPKE (RFC 9180) base mode with ML-KEM-768 and X25519, HKDF-SHA256, AES-256-GCM. No key is stored here.
+"""
+
+from __future__ import annotations
+
+import hmac
+from dataclasses import dataclass
+from os import urandom
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PrivateKey, MLKEM768PublicKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hpke import (
+    AEAD,
+    KDF,
+    KEM,
+    MLKEM768X25519PrivateKey,
+    MLKEM768X25519PublicKey,
+    Suite,
+)
+
+from healthchain.contract.ids import COMPARTMENTS, HPKE_PUBLIC_KEY_BYTES
+from healthchain.contract.records import BODY_BYTES_MAX
+from healthchain.errors import BadInput, HealthChainError
+
+KEY_BYTES = 32
+NONCE_BYTES, TAG_BYTES, LENGTH_BYTES = 12, 16, 4
+PADDED_TO_BYTES = 256
+SUITE_1 = b"\x01"
+# The largest body that the contract takes once it is padded and sealed.
+PLAINTEXT_BYTES_MAX = (
+    BODY_BYTES_MAX - len(SUITE_1) - NONCE_BYTES - TAG_BYTES
+) // PADDED_TO_BYTES * PADDED_TO_BYTES - LENGTH_BYTES
+
+MLKEM_SEED_BYTES, X25519_BYTES = 64, 32
+HPKE_PRIVATE_KEY_BYTES = len(SUITE_1) + MLKEM_SEED_BYTES + X25519_BYTES
+_HPKE = Suite(KEM.MLKEM768_X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
+_NO_SALT = bytes(32)  # RFC 5869, section 2.2: a salt that is not given is a string of zeros
+
+
+class SealBroken(HealthChainError):
+    """What was sealed does not open: altered, bound to something else, or sealed to another key. No details."""
+
+    def __init__(self) -> None:
+        super().__init__("what was sealed does not open with this key in this place")
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """Where a body belongs. A body opens nowhere else."""
+
+    channel: str
+    patient: str
+    record: str
+    version: int
+    compartment: str
+    epoch: int
+    custodian: str
+
+
+@dataclass(frozen=True, slots=True)
+class EnvelopeContext:
+    """Where an envelope belongs, and to whom."""
+
+    channel: str
+    patient: str
+    compartment: str
+    epoch: int
+    recipient: str
+
+
+class BodySealer:
+    """A compartment's key, prepared once for many bodies."""
+
+    def __init__(self, key: bytes) -> None:
+        self._extracted = hmac.digest(_NO_SALT, _of_length(key, KEY_BYTES), "sha256")
+
+    def seal(self, binding: Binding, plaintext: bytes) -> bytes:
+        return seal_record(self.record_key(binding.record, binding.version), binding, plaintext)
+
+    def open(self, binding: Binding, sealed: bytes) -> bytes:
+        return open_record(self.record_key(binding.record, binding.version), binding, sealed)
+
+    def record_key(self, record: str, version: int) -> bytes:
+        """HKDF-Expand to one block. Whoever holds this key can read this version of this record alone."""
+        return hmac.digest(self._extracted, _encode(b"record key", record, version) + b"\x01", "sha256")
+
+
+def new_key() -> bytes:
+    return urandom(KEY_BYTES)
+
+
+def seal_body(key: bytes, binding: Binding, plaintext: bytes) -> bytes:
+    """`key` is the compartment's. For many bodies of one compartment use BodySealer."""
+    return BodySealer(key).seal(binding, plaintext)
+
+
+def open_body(key: bytes, binding: Binding, sealed: bytes) -> bytes:
+    return BodySealer(key).open(binding, sealed)
+
+
+def seal_record(record_key: bytes, binding: Binding, plaintext: bytes) -> bytes:
+    """suite (1) || nonce (12) || AES-256-GCM(length (4) || plaintext || zeros to a multiple of 256) with its tag."""
+    _of_length(record_key, KEY_BYTES)  # AES would take a shorter one
+    if len(plaintext) > PLAINTEXT_BYTES_MAX:
+        raise BadInput(f"a record's body has at most {PLAINTEXT_BYTES_MAX} bytes")
+    nonce = urandom(NONCE_BYTES)
+    padding = bytes(-(LENGTH_BYTES + len(plaintext)) % PADDED_TO_BYTES)
+    padded = len(plaintext).to_bytes(LENGTH_BYTES) + plaintext + padding
+    return SUITE_1 + nonce + AESGCM(record_key).encrypt(nonce, padded, _associated_data(binding))
+
+
+def open_record(record_key: bytes, binding: Binding, sealed: bytes) -> bytes:
+    """With the key of one record alone, as BodySealer.record_key gives it."""
+    _of_length(record_key, KEY_BYTES)
+    if sealed[:1] != SUITE_1 or len(sealed) < 1 + NONCE_BYTES + TAG_BYTES:
+        raise SealBroken
+    nonce, ciphertext = sealed[1 : 1 + NONCE_BYTES], sealed[1 + NONCE_BYTES :]
+    try:
+        padded = AESGCM(record_key).decrypt(nonce, ciphertext, _associated_data(binding))
+    except InvalidTag:
+        raise SealBroken from None
+    end = LENGTH_BYTES + int.from_bytes(padded[:LENGTH_BYTES])
+    # A holder of the key can seal anything: one plaintext has one padding, so that nothing hides behind it.
+    if len(padded) != end + -end % PADDED_TO_BYTES or padded[end:].strip(b"\0"):
+        raise SealBroken
+    return padded[LENGTH_BYTES:end]
+
+
+def seal_envelope(public_key: bytes, context: EnvelopeContext, key: bytes, compartment_index: int) -> bytes:
+    """encapsulation (1120) || ciphertext (33 + 16): the same length for every compartment."""
+    if compartment_index not in range(COMPARTMENTS):
+        raise BadInput("no compartment has this number")
+    plaintext = _of_length(key, KEY_BYTES) + compartment_index.to_bytes(1)
+    try:
+        return _HPKE.encrypt(plaintext, _public_from_bytes(public_key), _envelope_info(context))
+    except ValueError:  # a coefficient out of range, or a point of small order
+        raise BadInput("these bytes are not a public key of ML-KEM-768 and X25519") from None
+
+
+def open_envelope(private_key: HpkeKey, context: EnvelopeContext, sealed: bytes) -> tuple[bytes, int]:
+    """The compartment's key, and the number of its name in `compartments.NAMES`."""
+    try:
+        plaintext = _HPKE.decrypt(sealed, private_key.hybrid, _envelope_info(context))
+    except InvalidTag:
+        raise SealBroken from None
+    if len(plaintext) != KEY_BYTES + 1 or plaintext[KEY_BYTES] >= COMPARTMENTS:
+        raise SealBroken
+    return plaintext[:KEY_BYTES], plaintext[KEY_BYTES]
+
+
+class HpkeKey:
+    """A private key. The library's own object gives away neither its halves nor the public key's bytes."""
+
+    def __init__(self, mlkem: MLKEM768PrivateKey, x25519: X25519PrivateKey) -> None:
+        self._mlkem, self._x25519 = mlkem, x25519
+        self.hybrid = MLKEM768X25519PrivateKey(mlkem, x25519)
+
+    @property
+    def public_bytes(self) -> bytes:
+        """ML-KEM-768 (1184), then X25519 (32), as X-Wing and the contract have it."""
+        return self._mlkem.public_key().public_bytes_raw() + self._x25519.public_key().public_bytes_raw()
+
+    @property
+    def private_parts(self) -> bytes:
+        """ML-KEM seed d || z (64), then X25519 (32)."""
+        return self._mlkem.private_bytes_raw() + self._x25519.private_bytes_raw()
+
+
+def generate_hpke_key() -> HpkeKey:
+    return HpkeKey(MLKEM768PrivateKey.generate(), X25519PrivateKey.generate())
+
+
+def private_to_bytes(key: HpkeKey) -> bytes:
+    """suite (1) || private parts (96), in the clear: whoever stores it protects it."""
+    return SUITE_1 + key.private_parts
+
+
+def private_from_bytes(stored: bytes) -> HpkeKey:
+    if _of_length(stored, HPKE_PRIVATE_KEY_BYTES)[:1] != SUITE_1:
+        raise BadInput("this private key is of a kind that this version does not know")
+    seed, x25519 = stored[1 : 1 + MLKEM_SEED_BYTES], stored[1 + MLKEM_SEED_BYTES :]
+    return HpkeKey(MLKEM768PrivateKey.from_seed_bytes(seed), X25519PrivateKey.from_private_bytes(x25519))
+
+
+def _public_from_bytes(public_key: bytes) -> MLKEM768X25519PublicKey:
+    """Raises ValueError."""
+    mlkem, x25519 = _of_length(public_key, HPKE_PUBLIC_KEY_BYTES)[:-X25519_BYTES], public_key[-X25519_BYTES:]
+    return MLKEM768X25519PublicKey(
+        MLKEM768PublicKey.from_public_bytes(mlkem), X25519PublicKey.from_public_bytes(x25519)
+    )
+
+
+def _associated_data(binding: Binding) -> bytes:
+    b = binding
+    return _encode(b"body", b.channel, b.patient, b.record, b.version, b.compartment, b.epoch, b.custodian)
+
+
+def _envelope_info(context: EnvelopeContext) -> bytes:
+    c = context
+    return _encode(b"envelope", c.channel, c.patient, c.compartment, c.epoch, c.recipient)
+
+
+def _encode(use: bytes, *fields: str | int) -> bytes:
+    """Unambiguous: the use, then each field with its length in front, a number in 8 bytes."""
+    encoded = b"HealthChain/1/" + use + b"\0"
+    for field in fields:
+        value = field.encode() if isinstance(field, str) else field.to_bytes(8)
+        encoded += len(value).to_bytes(4) + value
+    return encoded
+
+
+def _of_length(value: bytes, length: int) -> bytes:
+    if len(value) != length:
+        raise BadInput(f"this key must have {length} bytes")
+    return value
