@@ -299,7 +299,7 @@ def _public_key(certificate: x509.Certificate) -> ec.EllipticCurvePublicKey:
 
 
 def _fingerprint(msp_id: str, certificate: x509.Certificate) -> bytes:
-    """Over the certificate with its own signature in low-S form, since anybody can flip that (sanitizeECDSASignedCert)."""
+    """Over the certificate with its own signature in low-S form: anybody can flip that (sanitizeECDSASignedCert)."""
     signature = certificate.signature
     try:
         r, s = decode_dss_signature(signature)

@@ -1,0 +1,123 @@
+"""The topology file: which organisations form the consortium, who is enrolled there, how blocks are cut.
+
+channel = "health"
+
+[[organisations]]
+name = "general-hospital"
+title = "General Hospital"
+kind = "hospital"              # hospital, insurer or agency
+users = ["clinician"]          # besides the administrator, whom each organisation has
+
+[blocks]                       # all optional
+transactions_max = 500
+bytes_preferred = 2097152
+timeout_ms = 200
+"""
+
+from __future__ import annotations
+
+import tomllib
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from healthchain.errors import BadInput
+
+DOMAIN = "healthchain.example"
+CHAINCODE = "ehr"
+ORGANISATIONS_MAX = 50
+KIND_USERS = {"hospital": "clinician", "insurer": "claims-agent", "agency": "health-officer"}
+
+Slug = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*\Z", max_length=40)]
+
+
+class TopologyInvalid(BadInput):
+    """The topology file cannot be used; the text names the place and what to do."""
+
+
+class Organisation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A member: one peer and one designated orderer, an authority of its own, its enrolled users."""
+
+    name: Slug
+    kind: Literal["hospital", "insurer", "agency"]
+    title: Annotated[str, Meta(min_length=1, max_length=200)] = ""
+    users: tuple[Slug, ...] = ()
+
+    @property
+    def msp_id(self) -> str:
+        return "".join(part.capitalize() for part in self.name.split("-")) + "MSP"
+
+    @property
+    def domain(self) -> str:
+        return f"{self.name}.{DOMAIN}"
+
+    @property
+    def roles(self) -> dict[str, str]:
+        """User name -> `hc.role`: a user is named after its role."""
+        names = ("administrator", KIND_USERS[self.kind], *self.users)
+        return {name: name for name in dict.fromkeys(names)}
+
+
+class Blocks(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A block is cut at whichever limit is met first; an idle network cuts at once."""
+
+    transactions_max: Annotated[int, Meta(ge=1, le=10_000)] = 500
+    bytes_preferred: Annotated[int, Meta(ge=1024, le=64 << 20)] = 2 << 20
+    bytes_max: Annotated[int, Meta(ge=1024, le=90 << 20)] = 64 << 20
+    timeout_ms: Annotated[int, Meta(ge=1, le=60_000)] = 200
+
+
+class Topology(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    organisations: Annotated[tuple[Organisation, ...], Meta(min_length=1, max_length=ORGANISATIONS_MAX)]
+    channel: Annotated[str, Meta(pattern=r"^[a-z][a-z0-9.-]*\Z", max_length=60)] = "health"
+    blocks: Blocks = Blocks()
+
+    def organisation(self, name: str) -> Organisation:
+        """Raises BadInput for a name that the consortium does not have."""
+        for one in self.organisations:
+            if one.name == name:
+                return one
+        known = ", ".join(one.name for one in self.organisations)
+        raise BadInput(f"there is no such organisation: choose one of {known}")
+
+
+DEFAULT = Topology(
+    organisations=(
+        Organisation("general-hospital", "hospital", "General Hospital"),
+        Organisation("city-clinic", "hospital", "City Clinic"),
+        Organisation("mutual-insurance", "insurer", "Mutual Insurance"),
+        Organisation("health-agency", "agency", "Health Agency"),
+    )
+)
+
+
+def read_topology(text: str) -> Topology:
+    """Raises TopologyInvalid."""
+    try:
+        topology = msgspec.convert(tomllib.loads(text), Topology)
+    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+        raise TopologyInvalid(f"the topology file: {error}") from None
+    names = [one.name for one in topology.organisations]
+    if len(set(names)) != len(names) or len({one.msp_id for one in topology.organisations}) != len(names):
+        raise TopologyInvalid("the topology file: two organisations have one name; rename one of them")
+    for one in topology.organisations:
+        unknown = set(one.users) - {"administrator", *KIND_USERS.values()}
+        if unknown:
+            raise TopologyInvalid(f"the topology file: users of {one.name} must be roles that the contract knows")
+    return topology
+
+
+def write_topology(topology: Topology) -> str:
+    """TOML that `read_topology` reads back to an equal topology."""
+    lines = [f'channel = "{topology.channel}"', "", "[blocks]"]
+    lines += [f"{name} = {value}" for name, value in msgspec.structs.asdict(topology.blocks).items()]
+    for one in topology.organisations:
+        lines += ["", "[[organisations]]", f'name = "{one.name}"', f'kind = "{one.kind}"']
+        lines += [f"title = {_quoted(one.title)}", f"users = [{', '.join(_quoted(user) for user in one.users)}]"]
+    return "\n".join(lines) + "\n"
+
+
+def _quoted(text: str) -> str:
+    """A TOML basic string; its escapes are JSON's."""
+    return msgspec.json.encode(text).decode().replace("\x7f", "\\u007f")

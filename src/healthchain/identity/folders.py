@@ -1,0 +1,166 @@
+"""Credentials on disk, in cryptogen's folder layout, so that Fabric's own tools find them (internal/cryptogen/msp).
+
+    peerOrganizations/DOMAIN/{ca,tlsca,msp,peers/peer0.DOMAIN,users/NAME@DOMAIN}
+    ordererOrganizations/DOMAIN/{msp,orderers/orderer0.DOMAIN}
+
+Each organisation has one authority for its members and one for TLS. Private keys have mode 0600.
+"""
+
+from __future__ import annotations
+
+import datetime
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from healthchain.errors import BadInput
+from healthchain.identity.certificates import CertificateAuthority, Enrolment, NodeOU
+from healthchain.identity.keys import SigningKey
+from healthchain.identity.msp import encode_msp_config, serialize_identity
+
+KEY = Path("keystore/priv_sk")
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+
+class CredentialsMissing(BadInput):
+    """A file of the organisation's credentials is not there."""
+
+
+@dataclass(frozen=True, slots=True)
+class SigningIdentity:
+    """Somebody who can sign: `serialized` are the creator or endorser bytes."""
+
+    msp_id: str
+    serialized: bytes
+    key: SigningKey
+
+
+class OrganisationFolder:
+    """The credentials of one organisation below the folder `organizations`."""
+
+    def __init__(self, root: Path, msp_id: str, domain: str) -> None:
+        self.msp_id = msp_id
+        self.domain = domain
+        self.path = root / "peerOrganizations" / domain
+        self._orderers = root / "ordererOrganizations" / domain
+
+    @property
+    def peer(self) -> Path:
+        return self.path / "peers" / f"peer0.{self.domain}"
+
+    @property
+    def orderer(self) -> Path:
+        return self._orderers / "orderers" / f"orderer0.{self.domain}"
+
+    def user(self, name: str) -> Path:
+        return self.path / "users" / f"{name}@{self.domain}"
+
+    def create(self, now: datetime.datetime, users: Mapping[str, Mapping[str, str]]) -> None:
+        """Both authorities, peer, orderer and users: name -> attributes. The administrator's OU is admin."""
+        authority = CertificateAuthority.create(f"ca.{self.domain}", self.domain, now)
+        tls = CertificateAuthority.create(f"tlsca.{self.domain}", self.domain, now)
+        for name, one in (("ca", authority), ("tlsca", tls)):
+            _write(self.path / name / f"{name}.{self.domain}-cert.pem", one.certificate)
+            _write_key(self.path / name / "priv_sk", one.key)
+        self._write_trust(self.path / "msp")
+        self._write_trust(self._orderers / "msp")
+        for folder, ou in ((self.peer, NodeOU.PEER), (self.orderer, NodeOU.ORDERER)):
+            self._write_identity(folder, authority.issue(folder.name, ou, now))
+            hosts = (folder.name, *LOOPBACK)
+            self._write_tls(folder, "server", tls.issue_tls(folder.name, hosts, now))
+        for name, attributes in users.items():
+            self.enrol(name, now, attributes)
+
+    def enrol(self, name: str, now: datetime.datetime, attributes: Mapping[str, str]) -> None:
+        """Issue a client's certificate; somebody enrolled before gets a new key."""
+        authority = self._authority("ca")
+        ou = NodeOU.ADMIN if attributes.get("hc.role") == "administrator" else NodeOU.CLIENT
+        self._write_identity(self.user(name), authority.issue(name, ou, now, attributes))
+
+    def revoke(self, name: str, now: datetime.datetime) -> bytes:
+        """A revocation list with this user's certificate, for the MSP configuration."""
+        return self._authority("ca").revoke([self._certificate(self.user(name))], now)
+
+    def msp_config(self, *revocation_lists: bytes) -> bytes:
+        """pb(FabricMSPConfig) for the channel's configuration."""
+        root, tls_root = (_read(self.path / "msp" / f"{kind}certs" / self._ca_file(kind)) for kind in ("ca", "tlsca"))
+        return encode_msp_config(self.msp_id, root, tls_root, revocation_lists)
+
+    def signing_identity(self, folder: Path) -> SigningIdentity:
+        """Of a peer, orderer or user's folder; raises CredentialsMissing or KeyRefused."""
+        key = SigningKey.from_pem(_read(folder / "msp" / KEY))
+        return SigningIdentity(self.msp_id, serialize_identity(self.msp_id, self._certificate(folder)), key)
+
+    def orderer_certificate(self) -> bytes:
+        return self._certificate(self.orderer)
+
+    def users(self) -> list[str]:
+        suffix = f"@{self.domain}"
+        return sorted(one.name.removesuffix(suffix) for one in (self.path / "users").glob(f"*{suffix}"))
+
+    def _authority(self, kind: str) -> CertificateAuthority:
+        folder = self.path / kind
+        certificate = _read(folder / f"{kind}.{self.domain}-cert.pem")
+        return CertificateAuthority(SigningKey.from_pem(_read(folder / "priv_sk")), certificate)
+
+    def _certificate(self, folder: Path) -> bytes:
+        return _read(folder / "msp" / "signcerts" / f"{folder.name}-cert.pem")
+
+    def _ca_file(self, kind: str) -> str:
+        return f"{kind}.{self.domain}-cert.pem"
+
+    def _write_trust(self, msp: Path) -> None:
+        for kind in ("ca", "tlsca"):
+            certificate = _read(self.path / kind / self._ca_file(kind))
+            _write(msp / f"{kind}certs" / self._ca_file(kind), certificate)
+        _write(msp / "config.yaml", _node_ous(self._ca_file("ca")).encode())
+
+    def _write_identity(self, folder: Path, enrolment: Enrolment) -> None:
+        msp = folder / "msp"
+        self._write_trust(msp)
+        _write(msp / "signcerts" / f"{folder.name}-cert.pem", enrolment.certificate)
+        _write_key(msp / KEY, enrolment.key)
+
+    def _write_tls(self, folder: Path, name: str, enrolment: Enrolment) -> None:
+        _write(folder / "tls" / "ca.crt", _read(self.path / "tlsca" / self._ca_file("tlsca")))
+        _write(folder / "tls" / f"{name}.crt", enrolment.certificate)
+        _write_key(folder / "tls" / f"{name}.key", enrolment.key)
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """A file that only its owner can read, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    temporary = path.with_name(path.name + ".new")
+    file = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(file, "wb") as stream:
+        stream.write(content)
+        stream.flush()
+        os.fsync(stream.fileno())
+    temporary.replace(path)
+
+
+def _write_key(path: Path, key: SigningKey) -> None:
+    write_private(path, key.to_pem())
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        # The path may hold a user's name; the file's own name tells the operator enough.
+        what = path.parent.name if "@" in path.name else path.name
+        raise CredentialsMissing(f"credentials are missing or unreadable ({what}): enrol, or restore") from error
+
+
+def _node_ous(ca_file: str) -> str:
+    lines = ["NodeOUs:", "  Enable: true"]
+    for ou in NodeOU:
+        lines += [f"  {ou.value.capitalize()}OUIdentifier:", f"    Certificate: cacerts/{ca_file}"]
+        lines += [f"    OrganizationalUnitIdentifier: {ou.value}"]
+    return "\n".join(lines) + "\n"
