@@ -1,4 +1,7 @@
-"""Blocks: header hash, data hash, metadata and orderer signatures (Fabric protoutil/blockutils.go, common/policies/bft.go)."""
+"""Blocks: header hash, data hash, metadata and orderer signatures.
+
+Sources: Fabric protoutil/blockutils.go, common/policies/bft.go.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from hashlib import sha256
 from typing import NamedTuple
 
 from fabric_protos.common import common_pb2
+from google.protobuf.message import DecodeError
 
 Block = common_pb2.Block
 
@@ -69,9 +73,7 @@ def new_block(number: int, previous_hash: bytes, envelopes: Sequence[bytes]) -> 
 
 def orderer_metadata(last_config: int) -> bytes:
     """The signed value of the SIGNATURES entry: pb(OrdererBlockMetadata)."""
-    return common_pb2.OrdererBlockMetadata(
-        last_config=common_pb2.LastConfig(index=last_config)
-    ).SerializeToString()
+    return common_pb2.OrdererBlockMetadata(last_config=common_pb2.LastConfig(index=last_config)).SerializeToString()
 
 
 def identifier_header(consenter: int, nonce: bytes) -> bytes:
@@ -95,6 +97,8 @@ def put_signatures(block: common_pb2.Block, value: bytes, signatures: Sequence[O
 
 def signatures(block: common_pb2.Block) -> tuple[bytes, list[OrdererSignature]]:
     """The signed value and the signatures by consenter id, in the order found; raises DecodeError."""
+    if not block.metadata.metadata:
+        raise DecodeError("the block has no metadata")
     metadata = common_pb2.Metadata.FromString(block.metadata.metadata[Metadata.SIGNATURES])
     found = []
     for one in metadata.signatures:

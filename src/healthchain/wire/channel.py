@@ -19,7 +19,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from healthchain.errors import BadInput
 from healthchain.wire.block import new_block
 from healthchain.wire.proposal import transaction_id
-from healthchain.wire.transaction import CONFIG
+from healthchain.wire.transaction import CONFIG, TransactionInvalid, decode_header
 
 Role = msp_principal_pb2.MSPRole
 
@@ -68,9 +68,7 @@ class ChannelConfig:
 
 def genesis_block(config: ChannelConfig, creator: bytes, nonce: bytes, timestamp_s: int) -> common_pb2.Block:
     """Block 0: one CONFIG envelope without signature, as configtxgen makes it."""
-    envelope = configtx_pb2.ConfigEnvelope(
-        config=configtx_pb2.Config(channel_group=_channel_group(config))
-    )
+    envelope = configtx_pb2.ConfigEnvelope(config=configtx_pb2.Config(channel_group=_channel_group(config)))
     channel_header = common_pb2.ChannelHeader(
         type=CONFIG,
         version=1,
@@ -91,18 +89,42 @@ def genesis_block(config: ChannelConfig, creator: bytes, nonce: bytes, timestamp
 def read_genesis(block: common_pb2.Block) -> ChannelConfig:
     """The configuration in block 0; raises ChannelMalformed."""
     try:
-        payload = common_pb2.Payload.FromString(common_pb2.Envelope.FromString(block.data.data[0]).payload)
-        header = common_pb2.ChannelHeader.FromString(payload.header.channel_header)
-        group = configtx_pb2.ConfigEnvelope.FromString(payload.data).config.channel_group
+        header = decode_header(block.data.data[0])
+        group = configtx_pb2.ConfigEnvelope.FromString(header.data).config.channel_group
         application, orderer = group.groups["Application"], group.groups["Orderer"]
-        return ChannelConfig(
+        config = ChannelConfig(
             channel_id=header.channel_id,
-            organizations=tuple(_read_organization(name, application.groups[name]) for name in sorted(application.groups)),
+            organizations=tuple(
+                _read_organization(name, application.groups[name]) for name in sorted(application.groups)
+            ),
             consenters=_read_consenters(orderer),
             batch=_read_batch(orderer),
         )
-    except (DecodeError, IndexError, ValueError) as error:
+    except (DecodeError, TransactionInvalid, IndexError, ValueError) as error:
         raise ChannelMalformed("block 0 is not a channel configuration") from error
+    _require(header.type == CONFIG and len(block.data.data) == 1, "block 0 is not one configuration")
+    _require(header.tx_id == transaction_id(header.nonce, header.creator), "block 0 has a false transaction id")
+    _require_complete(config)
+    return config
+
+
+def _require_complete(config: ChannelConfig) -> None:
+    """Members and orderers are there, and none of them twice: quorum and majority count them."""
+    msp_ids = {one.msp_id for one in config.organizations}
+    ids = {one.id for one in config.consenters}
+    identities = {one.identity for one in config.consenters}
+    _require(bool(config.channel_id) and bool(msp_ids) and bool(ids), "block 0 names no channel, member or orderer")
+    _require(len(msp_ids) == len(config.organizations), "block 0 names a member twice")
+    _require(len(ids) == len(identities) == len(config.consenters), "block 0 names an orderer twice")
+    _require(all(one.msp_id in msp_ids for one in config.consenters), "an orderer of block 0 belongs to no member")
+    batch = config.batch
+    sizes = (batch.max_message_count, batch.absolute_max_bytes, batch.preferred_max_bytes, batch.timeout_ms)
+    _require(min(sizes) > 0, "a batch limit of block 0 is not positive")
+
+
+def _require(holds: bool, otherwise: str) -> None:
+    if not holds:
+        raise ChannelMalformed(otherwise)
 
 
 def config_hash(block: common_pb2.Block) -> bytes:
@@ -174,7 +196,7 @@ def _orderers(consenters: Sequence[Consenter]) -> configuration_pb2.Orderers:
 def _organization_group(organization: Organization, extra: tuple[str, ...]) -> configtx_pb2.ConfigGroup:
     msp = msp_config_pb2.MSPConfig(type=0, config=organization.msp_config)
     roles = {"Readers": Role.MEMBER, "Writers": Role.MEMBER, "Admins": Role.ADMIN}
-    roles |= {name: Role.PEER for name in extra}
+    roles |= dict.fromkeys(extra, Role.PEER)
     policies = {
         name: policies_pb2.Policy(
             type=policies_pb2.Policy.SIGNATURE, value=_bytes(role_policy([organization.msp_id], role))
@@ -185,7 +207,7 @@ def _organization_group(organization: Organization, extra: tuple[str, ...]) -> c
 
 
 def _meta_policies(*names: str) -> dict[str, policies_pb2.Policy]:
-    """ANY for reading and writing, MAJORITY for endorsing and administration, as Fabric's sample configuration has it."""
+    """ANY for reading and writing, MAJORITY for endorsing and administration, as in Fabric's sample configuration."""
     any_rule, majority = policies_pb2.ImplicitMetaPolicy.ANY, policies_pb2.ImplicitMetaPolicy.MAJORITY
     sub_policies = {"LifecycleEndorsement": "Endorsement", "BlockValidation": "Writers"}
     rules = {"Readers": any_rule, "Writers": any_rule, "BlockValidation": any_rule}

@@ -10,12 +10,18 @@ from dataclasses import dataclass
 
 from fabric_protos.common import policies_pb2
 from fabric_protos.peer import collection_pb2, policy_pb2
-from fabric_protos.peer.lifecycle import chaincode_definition_pb2, db_pb2
+from fabric_protos.peer.lifecycle import chaincode_definition_pb2, db_pb2, lifecycle_pb2
+from google.protobuf.message import DecodeError
 
+from healthchain.errors import BadInput
 from healthchain.wire.channel import Role, role_policy
 
 LIFECYCLE = "_lifecycle"
 ENDORSEMENT_REFERENCE = "/Channel/Application/Endorsement"
+
+
+class DefinitionMalformed(BadInput):
+    """What `_lifecycle` holds under a chaincode's name is no definition."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +69,19 @@ def definition_writes(definition: ChaincodeDefinition) -> dict[str, bytes]:
     return writes | {f"namespaces/metadata/{definition.name}": metadata.SerializeToString()}
 
 
-def read_definition(name: str, sequence: bytes, endorsement: bytes, validation: bytes, collections: bytes) -> ChaincodeDefinition:
-    """The inverse of `definition_writes`, from the four field values."""
+def read_definition(
+    name: str, sequence: bytes, endorsement: bytes, validation: bytes, collections: bytes
+) -> ChaincodeDefinition:
+    """The inverse of `definition_writes`, from the four field values; raises DefinitionMalformed."""
+    try:
+        return _read_definition(name, sequence, endorsement, validation, collections)
+    except (DecodeError, UnicodeDecodeError) as error:
+        raise DefinitionMalformed("a chaincode definition does not decode") from error
+
+
+def _read_definition(
+    name: str, sequence: bytes, endorsement: bytes, validation: bytes, collections: bytes
+) -> ChaincodeDefinition:
     info = chaincode_definition_pb2.ChaincodeEndorsementInfo.FromString(db_pb2.StateData.FromString(endorsement).Bytes)
     rule = chaincode_definition_pb2.ChaincodeValidationInfo.FromString(db_pb2.StateData.FromString(validation).Bytes)
     policy = policy_pb2.ApplicationPolicy.FromString(rule.validation_parameter)
@@ -76,6 +93,19 @@ def read_definition(name: str, sequence: bytes, endorsement: bytes, validation: 
         collections=_read_collections(db_pb2.StateData.FromString(collections).Bytes),
         signature_policy=policy.signature_policy.SerializeToString() if by_signatures else None,
     )
+
+
+def commit_arguments(definition: ChaincodeDefinition) -> bytes:
+    """pb(CommitChaincodeDefinitionArgs), which approvals and the commit must agree on byte for byte."""
+    return lifecycle_pb2.CommitChaincodeDefinitionArgs(
+        sequence=definition.sequence,
+        name=definition.name,
+        version=definition.version,
+        endorsement_plugin="escc",
+        validation_plugin="vscc",
+        validation_parameter=_application_policy(definition),
+        collections=collection_pb2.CollectionConfigPackage.FromString(collection_package(definition.collections)),
+    ).SerializeToString()
 
 
 def collection_package(collections: Sequence[Collection]) -> bytes:
@@ -101,9 +131,7 @@ def collection_package(collections: Sequence[Collection]) -> bytes:
 
 def _application_policy(definition: ChaincodeDefinition) -> bytes:
     if definition.signature_policy is None:
-        return policy_pb2.ApplicationPolicy(
-            channel_config_policy_reference=ENDORSEMENT_REFERENCE
-        ).SerializeToString()
+        return policy_pb2.ApplicationPolicy(channel_config_policy_reference=ENDORSEMENT_REFERENCE).SerializeToString()
     policy = policies_pb2.SignaturePolicyEnvelope.FromString(definition.signature_policy)
     return policy_pb2.ApplicationPolicy(signature_policy=policy).SerializeToString()
 

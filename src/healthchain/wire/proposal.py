@@ -112,11 +112,15 @@ def _parse(proposal_bytes: bytes) -> ParsedProposal:
     chaincode = extension.chaincode_id.name
     creator, nonce = signature_header.creator, signature_header.nonce
     _require(bool(chaincode), "the header extension names no chaincode")
-    _require(spec.HasField("input") and spec.chaincode_id.name == chaincode, "header and input name different chaincodes")
+    _require(
+        spec.HasField("input") and spec.chaincode_id.name == chaincode, "header and input name different chaincodes"
+    )
     _require(channel_header.type == ENDORSER_TRANSACTION, "the header type is not ENDORSER_TRANSACTION")
     _require(channel_header.epoch == 0, "the epoch is not 0")
     _require(bool(nonce) and bool(creator), "nonce or creator is empty")
-    _require(channel_header.tx_id == transaction_id(nonce, creator), "the transaction id does not match nonce and creator")
+    _require(
+        channel_header.tx_id == transaction_id(nonce, creator), "the transaction id does not match nonce and creator"
+    )
     without_transient = proposal_pb2.ChaincodeProposalPayload(input=payload.input).SerializeToString()
     return ParsedProposal(
         tx_id=channel_header.tx_id,

@@ -1,7 +1,8 @@
 """Read-write sets: what a simulated transaction read and would write, as Fabric encodes it.
 
-Sources: Fabric core/ledger/kvledger/txmgmt/rwsetutil; ledger/rwset/kvrwset/kv_rwset.proto. Namespaces and collections are
-sorted by name and entries by plain key; one entry a key; an empty value is a delete.
+Sources: Fabric core/ledger/kvledger/txmgmt/rwsetutil; ledger/rwset/kvrwset/kv_rwset.proto. Namespaces and collections
+are sorted by name and entries by plain key; one entry a key; an empty value is a delete; a namespace in which nothing
+was done is left out.
 """
 
 from __future__ import annotations
@@ -65,7 +66,9 @@ def encode_public(namespaces: Mapping[str, NamespaceSet]) -> bytes:
     """pb(TxReadWriteSet): what goes into the block, private keys and values as hashes only."""
     return rwset_pb2.TxReadWriteSet(
         data_model=rwset_pb2.TxReadWriteSet.KV,
-        ns_rwset=[_encode_namespace(name, namespaces[name]) for name in sorted(namespaces)],
+        ns_rwset=[
+            _encode_namespace(name, content) for name, content in sorted(namespaces.items()) if _touched(content)
+        ],
     ).SerializeToString()
 
 
@@ -79,17 +82,22 @@ def encode_private(namespaces: Mapping[str, NamespaceSet]) -> dict[tuple[str, st
     }
 
 
+def _touched(content: NamespaceSet) -> bool:
+    return bool(content.reads or content.ranges or content.writes or content.collections)
+
+
 def _encode_namespace(name: str, content: NamespaceSet) -> rwset_pb2.NsReadWriteSet:
     public = kv_rwset_pb2.KVRWSet(
         reads=[_read(key, content.reads[key]) for key in sorted(content.reads)],
-        range_queries_info=[_range(query) for query in content.ranges],
+        range_queries_info=[_range(query) for query in _distinct(content.ranges)],
         writes=[_write(key, content.writes[key]) for key in sorted(content.writes)],
     )
     return rwset_pb2.NsReadWriteSet(
         namespace=name,
         rwset=public.SerializeToString(),
         collection_hashed_rwset=[
-            _encode_collection(collection, content.collections[collection]) for collection in sorted(content.collections)
+            _encode_collection(collection, content.collections[collection])
+            for collection in sorted(content.collections)
         ],
     )
 
@@ -134,8 +142,18 @@ def _write(key: str, value: bytes | None) -> kv_rwset_pb2.KVWrite:
     return KVWrite(key=key, value=value) if value else KVWrite(key=key, is_delete=True)
 
 
+def _distinct(ranges: Iterable[RangeQuery]) -> Iterable[RangeQuery]:
+    """The first of those that read the same range (rwset_builder.go `AddToRangeQuerySet`)."""
+    found: dict[tuple[str, str, bool], RangeQuery] = {}
+    for query in ranges:
+        found.setdefault((query.start, query.end, query.exhausted), query)
+    return found.values()
+
+
 def _range(query: RangeQuery) -> kv_rwset_pb2.RangeQueryInfo:
     info = kv_rwset_pb2.RangeQueryInfo(start_key=query.start, end_key=query.end, itr_exhausted=query.exhausted)
+    if not query.reads:
+        return info  # neither form of results is set (query_executor.go `addRangeQueryInfo`)
     summary = range_summary(query.reads)
     if isinstance(summary, kv_rwset_pb2.QueryReads):
         info.raw_reads.CopyFrom(summary)

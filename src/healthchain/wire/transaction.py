@@ -7,18 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from fabric_protos.common import common_pb2
 from fabric_protos.ledger.rwset import rwset_pb2
 from fabric_protos.ledger.rwset.kvrwset import kv_rwset_pb2
 from fabric_protos.peer import chaincode_event_pb2, chaincode_pb2, proposal_pb2, proposal_response_pb2, transaction_pb2
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError, Message
 
 from healthchain.wire.proposal import ENDORSER_TRANSACTION, NS_PER_S, ParsedProposal, proposal_hash, transaction_id
 from healthchain.wire.rwset import Version
 
 Code = transaction_pb2.TxValidationCode
+HASH_BYTES = 32
+_Message = TypeVar("_Message", bound=Message)
 CONFIG = common_pb2.HeaderType.CONFIG
 CONFIG_UPDATE = common_pb2.HeaderType.CONFIG_UPDATE
 
@@ -113,14 +115,17 @@ def endorsed_payload(
     ).SerializeToString()
 
 
-def transaction_payload(proposal: ParsedProposal, response_payload: bytes, endorsements: Sequence[Endorsement]) -> bytes:
+def transaction_payload(
+    proposal: ParsedProposal, response_payload: bytes, endorsements: Sequence[Endorsement]
+) -> bytes:
     """pb(Payload) of the envelope, for the client to sign."""
     action = transaction_pb2.ChaincodeActionPayload(
         chaincode_proposal_payload=proposal.payload_without_transient,
         action=transaction_pb2.ChaincodeEndorsedAction(
             proposal_response_payload=response_payload,
             endorsements=[
-                proposal_response_pb2.Endorsement(endorser=one.endorser, signature=one.signature) for one in endorsements
+                proposal_response_pb2.Endorsement(endorser=one.endorser, signature=one.signature)
+                for one in endorsements
             ],
         ),
     )
@@ -130,9 +135,7 @@ def transaction_payload(proposal: ParsedProposal, response_payload: bytes, endor
         ]
     )
     return common_pb2.Payload(
-        header=common_pb2.Header(
-            channel_header=proposal.channel_header, signature_header=proposal.signature_header
-        ),
+        header=common_pb2.Header(channel_header=proposal.channel_header, signature_header=proposal.signature_header),
         data=transaction.SerializeToString(),
     ).SerializeToString()
 
@@ -191,7 +194,7 @@ def decode_action(header: Header) -> Action:
         chaincode=_chaincode_name(extension, action),
         version=action.chaincode_id.version,
         response_payload=response_payload,
-        endorsements=tuple({e.endorser: Endorsement(e.endorser, e.signature) for e in payload.action.endorsements}.values()),
+        endorsements=tuple(dict.fromkeys(Endorsement(e.endorser, e.signature) for e in payload.action.endorsements)),
         namespaces=_namespaces(results),
         event=_event(action, extension.chaincode_id.name),
         status=action.response.status,
@@ -238,12 +241,22 @@ def _collection(content: rwset_pb2.CollectionHashedReadWriteSet) -> CollectionAc
     hashed = _decode(kv_rwset_pb2.HashedRWSet, content.hashed_rwset, Code.BAD_RWSET)
     return CollectionAction(
         name=content.collection_name,
-        reads=tuple([(read.key_hash, _version(read)) for read in hashed.hashed_reads]),
-        writes=tuple(
-            [HashedWrite(w.key_hash, None if w.is_delete else w.value_hash, w.is_purge) for w in hashed.hashed_writes]
-        ),
+        reads=tuple([(_hash(read.key_hash), _version(read)) for read in hashed.hashed_reads]),
+        writes=tuple([_hashed_write(write) for write in hashed.hashed_writes]),
         private_hash=content.pvt_rwset_hash,
     )
+
+
+def _hashed_write(write: kv_rwset_pb2.KVWriteHash) -> HashedWrite:
+    if write.is_purge and not write.is_delete:
+        raise TransactionInvalid(Code.BAD_RWSET)
+    return HashedWrite(_hash(write.key_hash), None if write.is_delete else _hash(write.value_hash), write.is_purge)
+
+
+def _hash(value: bytes) -> bytes:
+    if len(value) != HASH_BYTES:
+        raise TransactionInvalid(Code.BAD_RWSET)
+    return value
 
 
 def _range(info: kv_rwset_pb2.RangeQueryInfo) -> RangeRead:
@@ -256,7 +269,7 @@ def _version(read: kv_rwset_pb2.KVRead | kv_rwset_pb2.KVReadHash) -> Version | N
     return Version(read.version.block_num, read.version.tx_num) if read.HasField("version") else None
 
 
-def _decode(message, encoded, code):  # type: ignore[no-untyped-def]
+def _decode(message: type[_Message], encoded: bytes, code: int) -> _Message:
     try:
         return message.FromString(encoded)
     except (DecodeError, UnicodeDecodeError):
