@@ -2,6 +2,8 @@
 
 A block goes through `prepare` (rules, no I/O but reads), `Commit.write` (make private values durable, then the block,
 then erase what it purged) and `apply` (the tables). A crash between any two leaves a ledger that `recovery` completes.
+An entry of the block log has the block's number as its tag, and as its extra where the private log ended: up to there
+all was durable.
 """
 
 from __future__ import annotations
@@ -10,33 +12,36 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
+from typing import Protocol
 
 from fabric_protos.common import common_pb2
 
 from healthchain.ledger.channel import Channel
 from healthchain.ledger.mvcc import Outcome, PrivateHashWrite, check, range_end
-from healthchain.ledger.private import PrivateDataMissing, decode_body
-from healthchain.ledger.segments import SegmentedLog
+from healthchain.ledger.private import PrivateDataMissing, body_holds, body_key, decode_body
+from healthchain.ledger.segments import LogCorrupted, SegmentedLog
 from healthchain.ledger.state import (
     NOWHERE,
     TX_BITS,
+    U64,
     BlockUpdate,
     HashedEntry,
     StateStore,
     TransactionEntry,
     hashed_key,
+    history_prefix,
     state_key,
     unpack_version,
 )
-from healthchain.ledger.validate import Decoded
+from healthchain.ledger.validate import NO_FATE, Decoded
 from healthchain.ledger.view import Value
 from healthchain.wire.block import header_hash, put_commit, transaction_codes
-from healthchain.wire.lifecycle import LIFECYCLE, ChaincodeDefinition, read_definition
+from healthchain.wire.lifecycle import LIFECYCLE, ChaincodeDefinition, DefinitionMalformed, read_definition
 from healthchain.wire.rwset import Version
 from healthchain.wire.transaction import Code, decode_action, decode_header
 
 Bodies = Mapping[bytes, bytes]
-"""hashed key -> private log body, of one block."""
+"""`private.body_key` -> private log body, of one block."""
 
 
 @dataclass(slots=True)
@@ -55,12 +60,26 @@ class Commit:
     private_locations: list[int] = field(default_factory=list)
 
     def write(self) -> None:
-        """Private values first: a durable block always finds its values. Raises OSError; nothing is acknowledged."""
+        """Private values first: a durable block always finds its values.
+
+        Raises OSError or LogCorrupted with both logs as they were before: the block may be written again.
+        """
+        blocks, private = self.ledger.block_log, self.ledger.private_log
+        block_end, private_end = blocks.end, private.end
+        try:
+            self._write()
+        except (OSError, LogCorrupted):
+            blocks.truncate(block_end)  # first: a block must never be there without its values
+            private.truncate(private_end)
+            raise
+
+    def _write(self) -> None:
         ledger = self.ledger
         if self.private_entries:
             self.private_locations = ledger.private_log.append(self.private_entries)
             ledger.private_log.sync()
-        self.update.block_location = ledger.block_log.append([(self.number, 0, self.encoded_block)])[0]
+        entry = (self.number, ledger.private_log.end, self.encoded_block)
+        self.update.block_location = ledger.block_log.append([entry])[0]
         ledger.block_log.sync()
         if self.erase:
             for location in self.erase:
@@ -69,8 +88,11 @@ class Commit:
         self.update.private_location = ledger.private_log.end
 
     def adopt(self, block_location: int, private: Mapping[bytes, int], private_end: int) -> None:
-        """Instead of `write`, for a block that is in the logs already: `private` is hashed key -> location."""
-        self.private_locations = [private[key] for key in self.private_keys]
+        """Instead of `write`, for a block that is in the logs already: `private` is `body_key` -> location."""
+        for key in self.private_keys:
+            entry = self.update.hashed[key]
+            assert entry is not None
+            self.private_locations.append(private[body_key(key, entry.value_hash)])
         self.update.block_location, self.update.private_location = block_location, private_end
         for location in self.erase:
             self.ledger.private_log.erase(location)
@@ -114,7 +136,9 @@ class Ledger:
         if entry is None:
             return None
         if entry.location == NOWHERE:
-            raise PrivateDataMissing("this peer does not hold a private value whose hash is committed: ask another peer")
+            raise PrivateDataMissing(
+                "this peer does not hold a private value whose hash is committed: ask another peer"
+            )
         return decode_body(self.private_log.read(entry.location)).value
 
     def history(self, namespace: str, key: str) -> Iterator[tuple[Version, str, int, bytes | None]]:
@@ -159,12 +183,14 @@ class Ledger:
             if entry.location >= end:
                 break
             if entry.body is not None and entry.tag >> TX_BITS == number:
-                bodies[decode_body(entry.body).hashed_key] = entry.body
+                found = decode_body(entry.body)
+                bodies[body_key(found.hashed_key, found.value_hash)] = entry.body
         return bodies
 
     def _private_span(self, number: int) -> tuple[int, int]:
         before, at = self.state.block(number - 1), self.state.block(number)
-        assert before is not None and at is not None
+        assert before is not None
+        assert at is not None
         return before[1], at[1]
 
     # MVCC's questions (mvcc.CommittedVersions)
@@ -199,14 +225,10 @@ class Ledger:
         outcome = Outcome(codes=list(transaction_codes(block)))
         for index, (transaction, code) in enumerate(zip(decoded, outcome.codes, strict=True)):
             if code == Code.VALID and transaction.effects is not None:
-                version = block.header.number << TX_BITS | index
-                outcome.state.update({key: (version, value) for key, value in transaction.effects.writes})
-                outcome.hashed.update({key: (version, write) for key, write in transaction.effects.hashed_writes})
+                outcome.write(block.header.number << TX_BITS | index, transaction.effects)
         return self._commit(block, decoded, outcome, bodies)
 
-    def _commit(
-        self, block: common_pb2.Block, decoded: Sequence[Decoded], outcome: Outcome, bodies: Bodies
-    ) -> Commit:
+    def _commit(self, block: common_pb2.Block, decoded: Sequence[Decoded], outcome: Outcome, bodies: Bodies) -> Commit:
         number = block.header.number
         commit_hash = chained_commit_hash(outcome, self.state.commit_hash)
         update = BlockUpdate(
@@ -219,6 +241,7 @@ class Ledger:
             hashed={},
             orphans={},
             transactions=self._transactions(decoded, outcome.codes),
+            history=[history_prefix(key) + U64.pack(version) for key, version in outcome.overwritten],
         )
         commit = Commit(self, number, header_hash(block), outcome.codes, b"", [], [], [], update)
         self._plan_private(outcome.hashed, bodies, commit)
@@ -230,13 +253,17 @@ class Ledger:
         return outcome.committed[key] if key in outcome.committed else self.state.version(key)
 
     def _transactions(self, decoded: Sequence[Decoded], codes: Sequence[int]) -> dict[bytes, tuple[int, int]]:
-        """Every new transaction id of the block; the first entry of an id decides, here and on the ledger."""
+        """Every new transaction id of the block, with the entry that settles it: the valid one, or else the first."""
         found: dict[bytes, tuple[int, int]] = {}
         for index, (transaction, code) in enumerate(zip(decoded, codes, strict=True)):
             header = transaction.header
-            if header is None or code in (Code.DUPLICATE_TXID, Code.BAD_PROPOSAL_TXID, Code.BAD_CREATOR_SIGNATURE):
+            if header is None or code in NO_FATE:
                 continue
-            found.setdefault(bytes.fromhex(header.tx_id), (index, code))
+            tx_id = bytes.fromhex(header.tx_id)
+            if code == Code.VALID:
+                found[tx_id] = (index, code)
+            elif code != Code.INVALID_ENDORSER_TRANSACTION or self.state.transaction(tx_id) is None:
+                found.setdefault(tx_id, (index, code))  # code 5 comes before the check for duplicates
         return found
 
     def _plan_private(
@@ -247,34 +274,41 @@ class Ledger:
         hashed: dict[bytes, HashedEntry | None] = {}
         orphans: dict[bytes, int | None] = {}
         for key, (version, write) in writes.items():
-            existing = self.state.hashed(key)
-            orphan = self.state.orphan(key) if existing is None else None
-            location = existing.location if existing else (NOWHERE if orphan is None else orphan)
-            if write.value_hash is None:
-                hashed[key] = None
-                if write.purge:
-                    erase += self._value_chain(location)
-                if orphan is not None or (existing and location != NOWHERE):
-                    orphans[key] = None if write.purge else location
-                continue
-            hashed[key] = HashedEntry(version, write.value_hash, NOWHERE)
-            if orphan is not None:
+            held, is_orphan = self._held(key)
+            if write.purge:
+                erase += self._value_chain(held)
+                held = NOWHERE
+            hashed[key] = None
+            if write.value_hash is not None:
+                hashed[key] = HashedEntry(version, write.value_hash, NOWHERE)
+                body = bodies.get(body_key(key, write.value_hash))
+                if body is not None and body_holds(body, key, write.value_hash):
+                    keys.append(key)
+                    entries.append((version, held, body))
+                    held = NOWHERE  # from now on the new value leads to it
+            if held != NOWHERE:
+                orphans[key] = held
+            elif is_orphan:
                 orphans[key] = None
-            body = bodies.get(key)
-            if body is not None:
-                keys.append(key)
-                entries.append((version, location, body))
         commit.private_entries, commit.private_keys, commit.erase = entries, keys, erase
         commit.update.hashed, commit.update.orphans = hashed, orphans
 
+    def _held(self, key: bytes) -> tuple[int, bool]:
+        """Where the newest value that this peer holds of a private key is, and whether that is an orphan."""
+        existing = self.state.hashed(key)
+        if existing is not None and existing.location != NOWHERE:
+            return existing.location, False
+        orphan = self.state.orphan(key)
+        return (NOWHERE, False) if orphan is None else (orphan, True)
+
     def _value_chain(self, location: int) -> list[int]:
-        """Where a key's values are, newest first, back to the first or to one that was erased before."""
+        """Where a key's values are, newest first, with those that an interrupted purge has erased already."""
         chain: list[int] = []
         while location != NOWHERE:
             chain.append(location)
-            entry = self.private_log.entry(location)
-            if entry is None or entry.body is None:
-                break
+            entry = self.private_log.frame(location)
+            if entry is None:
+                raise LogCorrupted("a private value that has to be purged is damaged: run `healthchain verify`")
             location = entry.extra
         return chain
 
@@ -294,26 +328,43 @@ class Ledger:
 
     def load_definitions(self) -> None:
         """The chaincodes that the members committed to, from the `_lifecycle` namespace."""
-        metadata = "namespaces/metadata/"
-        names = [key.removeprefix(metadata) for key, _ in self.range(LIFECYCLE, metadata, metadata[:-1] + "0")]
-        fields = ("Sequence", "EndorsementInfo", "ValidationInfo", "Collections")
-        self.definitions = {}
-        for name in names:
-            values = [self.get(LIFECYCLE, f"namespaces/fields/{name}/{one}") for one in fields]
-            assert all(value is not None for value in values)
-            self.definitions[name] = read_definition(name, *[value.value for value in values if value is not None])
+        self.definitions = read_definitions(self)
 
     def close(self) -> None:
-        self.state.sync()
+        """Without making the tables durable: that is `recovery.close_ledger`."""
         self.state.close()
         self.block_log.close()
         self.private_log.close()
 
 
+class LifecycleState(Protocol):
+    """As much of a `View` as the chaincode definitions need."""
+
+    def get(self, namespace: str, key: str) -> Value | None: ...
+    def range(self, namespace: str, start: str, end: str) -> Iterator[tuple[str, Value]]: ...
+
+
+def read_definitions(state: LifecycleState) -> dict[str, ChaincodeDefinition]:
+    """By name. What is incomplete or does not decode defines nothing, on every peer alike."""
+    metadata = "namespaces/metadata/"
+    fields = ("Sequence", "EndorsementInfo", "ValidationInfo", "Collections")
+    found = {}
+    for key, _ in state.range(LIFECYCLE, metadata, metadata[:-1] + "0"):
+        name = key.removeprefix(metadata)
+        values = [state.get(LIFECYCLE, f"namespaces/fields/{name}/{one}") for one in fields]
+        encoded = [value.value for value in values if value is not None]
+        try:
+            if len(encoded) == len(fields):
+                found[name] = read_definition(name, *encoded)
+        except DefinitionMalformed:
+            continue
+    return found
+
+
 def chained_commit_hash(outcome: Outcome, previous: bytes) -> bytes:
     """SHA-256 of the block's codes, its updates in key order and the commit hash before: equal on peers that agree."""
     digest = sha256(len(outcome.codes).to_bytes(4, "big") + bytes(outcome.codes))
-    parts = []
+    parts: list[bytes] = []
     for key in sorted(outcome.state):
         version, value = outcome.state[key]
         parts += (_framed(key), version.to_bytes(8, "big"), b"\x00" if value is None else b"\x01" + _framed(value))

@@ -10,7 +10,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
-from healthchain.ledger.state import TX_BITS, hashed_key, pack_version, state_key, unpack_version
+from healthchain.ledger.state import (
+    KEY_BYTES_MAX,
+    TX_BITS,
+    TX_MASK,
+    hashed_key,
+    pack_version,
+    state_key,
+    unpack_version,
+)
 from healthchain.wire.rwset import RANGE_MERKLE_DEGREE, Version, range_summary
 from healthchain.wire.transaction import Action, Code, NamespaceAction, RangeRead
 
@@ -24,6 +32,8 @@ class Reads(NamedTuple):
 
 
 class PrivateHashWrite(NamedTuple):
+    """`purge` erases what was there before; with a `value_hash`, a later transaction of the block wrote again."""
+
     value_hash: bytes | None
     purge: bool
 
@@ -51,7 +61,20 @@ class Outcome:
     codes: list[int] = field(default_factory=list)
     state: dict[bytes, tuple[int, bytes | None]] = field(default_factory=dict)
     hashed: dict[bytes, tuple[int, PrivateHashWrite]] = field(default_factory=dict)
+    overwritten: list[tuple[bytes, int]] = field(default_factory=list)  # earlier writes of the block: history
     committed: dict[bytes, int | None] = field(default_factory=dict)  # versions looked up, before the block
+
+    def write(self, version: int, transaction: Effects) -> None:
+        """A valid transaction's writes, on top of those of the block's earlier ones."""
+        for key, value in transaction.writes:
+            earlier = self.state.get(key)
+            if earlier is not None and earlier[0] != version:
+                self.overwritten.append((key, earlier[0]))
+            self.state[key] = (version, value)
+        for key, write in transaction.hashed_writes:
+            before = self.hashed.get(key)
+            purge = write.purge or (before is not None and before[1].purge)
+            self.hashed[key] = (version, PrivateHashWrite(write.value_hash, purge))
 
 
 def effects(action: Action) -> Effects:
@@ -70,16 +93,32 @@ def effects(action: Action) -> Effects:
 def _reads(namespace: NamespaceAction) -> Reads:
     name = namespace.name
     return Reads(
-        public=tuple([(state_key(name, key), version and pack_version(version)) for key, version in namespace.reads]),
+        public=tuple([(state_key(name, key), _packed(version)) for key, version in namespace.reads]),
         ranges=tuple([(state_key(name, ""), one) for one in namespace.ranges]),
         hashed=tuple(
             [
-                (hashed_key(name, collection.name, key_hash), version and pack_version(version))
+                (hashed_key(name, collection.name, key_hash), _packed(version))
                 for collection in namespace.collections
                 for key_hash, version in collection.reads
             ]
         ),
     )
+
+
+def _packed(version: Version | None) -> int | None:
+    """An index that no block has room for would run over into the block's number: it equals no version."""
+    if version is None:
+        return None
+    return pack_version(version) if version.tx <= TX_MASK else -1
+
+
+def keys_fit(transaction: Effects) -> bool:
+    """Whether the state database can be asked for all that a transaction names; an honest endorser's fits."""
+    keys = [key for key, _ in (*transaction.writes, *transaction.hashed_writes)]
+    for namespace in transaction.reads:
+        keys += [key for key, _ in (*namespace.public, *namespace.hashed)]
+        keys += [prefix + query.start.encode() for prefix, query in namespace.ranges]
+    return all(len(key) <= KEY_BYTES_MAX for key in keys)
 
 
 def check(
@@ -94,11 +133,7 @@ def check(
         code = _conflict(transaction, outcome, committed)
         outcome.codes.append(code)
         if code == Code.VALID:
-            version = number << TX_BITS | index
-            for key, value in transaction.writes:
-                outcome.state[key] = (version, value)
-            for key, write in transaction.hashed_writes:
-                outcome.hashed[key] = (version, write)
+            outcome.write(number << TX_BITS | index, transaction)
     return outcome
 
 
@@ -128,7 +163,7 @@ def _range_holds(prefix: bytes, query: RangeRead, outcome: Outcome, committed: C
     start, end = prefix + query.start.encode(), range_end(prefix, query.end)
     if not query.exhausted:
         end += b"\x00"  # the last key handed out belongs to the range
-    found = {key: version for key, version in committed.range_versions(start, end)}
+    found = dict(committed.range_versions(start, end))
     for key, (version, value) in outcome.state.items():
         if start <= key < end:
             if value is None:

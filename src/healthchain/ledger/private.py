@@ -20,6 +20,7 @@ from healthchain.wire.block import PrivateSets
 from healthchain.wire.transaction import Action
 
 LENGTHS = struct.Struct(">HH")
+LENGTH_MAX = 0xFFFF
 
 
 class PrivateDataMissing(HealthChainError):
@@ -33,9 +34,27 @@ class PrivateValue(NamedTuple):
     key: str
     value: bytes
 
+    @property
+    def value_hash(self) -> bytes:
+        return sha256(self.value).digest()
+
+
+def body_key(hashed_key: bytes, value_hash: bytes) -> bytes:
+    """What bodies are looked up by: two transactions of a block may write one key, and only one of them be valid."""
+    return hashed_key + value_hash
+
+
+def body_holds(body: bytes, hashed_key: bytes, value_hash: bytes) -> bool:
+    """Whether a body, wherever it came from, is the key and value of which these hashes are committed."""
+    try:
+        found = decode_body(body)
+    except (struct.error, UnicodeDecodeError):
+        return False
+    return found.hashed_key == hashed_key and found.value_hash == value_hash
+
 
 def matching_bodies(action: Action, sets: PrivateSets) -> dict[bytes, bytes]:
-    """hashed key -> log body, for every private write that the transaction's hashes confirm; others are left out."""
+    """`body_key` -> log body, for every private write that the transaction's hashes confirm; others are left out."""
     bodies: dict[bytes, bytes] = {}
     for namespace in action.namespaces:
         for collection in namespace.collections:
@@ -48,9 +67,10 @@ def matching_bodies(action: Action, sets: PrivateSets) -> dict[bytes, bytes]:
                 continue
             expected = {w.key_hash: w.value_hash for w in collection.writes}
             for write in writes:
-                key_hash = sha256(write.key.encode()).digest()
-                if write.value and expected.get(key_hash) == sha256(write.value).digest():
-                    name = hashed_key(namespace.name, collection.name, key_hash)
+                key, value_hash = write.key.encode(), sha256(write.value).digest()
+                key_hash = sha256(key).digest()
+                if write.value and len(key) <= LENGTH_MAX and expected.get(key_hash) == value_hash:
+                    name = body_key(hashed_key(namespace.name, collection.name, key_hash), value_hash)
                     bodies[name] = encode_body(namespace.name, collection.name, write.key, write.value)
     return bodies
 
@@ -69,8 +89,8 @@ def decode_body(body: bytes) -> PrivateValue:
 
 
 def as_sets(values: Iterable[PrivateValue]) -> Mapping[bytes, bytes]:
-    """What one peer hands to another that was down: hashed key -> body."""
-    return {one.hashed_key: _body(one) for one in values}
+    """What one peer hands to another that was down: `body_key` -> body."""
+    return {body_key(one.hashed_key, one.value_hash): _body(one) for one in values}
 
 
 def _body(value: PrivateValue) -> bytes:

@@ -29,6 +29,16 @@ def check_block(
 
     Block 0 carries no signatures: it is the root of trust, and its hash is what every peer pinned when it joined.
     """
+    check_link(block, number, previous_hash)
+    if number == 0:
+        return
+    signed = {check.identity.fingerprint for check in block_signature_checks(block, channel) if verdict(check)}
+    if len(signed) < channel.quorum:
+        raise BlockRefused(f"block {number} has {len(signed)} valid orderer signatures, {channel.quorum} are needed")
+
+
+def check_link(block: common_pb2.Block, number: int, previous_hash: bytes) -> None:
+    """Steps 1 to 4, which need no signature. Raises BlockRefused."""
     if block.header.number != number:
         raise BlockRefused(f"block {number} is missing")
     if block.header.previous_hash != previous_hash:
@@ -37,18 +47,13 @@ def check_block(
         raise BlockRefused(f"the transactions of block {number} are not those its header names: data hash differs")
     if len(block.metadata.metadata) != len(Metadata):
         raise BlockRefused(f"block {number} has no complete metadata")
-    if number == 0:
-        return
-    signed = {check.identity.fingerprint for check in block_signature_checks(block, channel) if verdict(check)}
-    if len(signed) < channel.quorum:
-        raise BlockRefused(f"block {number} has {len(signed)} valid orderer signatures, {channel.quorum} are needed")
 
 
 def block_signature_checks(block: common_pb2.Block, channel: Channel) -> list[SignatureCheck]:
     """The signatures of designated orderers over the block; others do not count."""
     try:
         value, found = signatures(block)
-    except (DecodeError, IndexError):
+    except DecodeError:
         return []
     header = encoded_header(block)
     checks = []

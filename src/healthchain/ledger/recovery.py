@@ -2,24 +2,30 @@
 
 The block log is the truth. 1. The tables are trusted only if this machine has not restarted since they were left open
 (they are not synced at each commit). 2. Blocks beyond the savepoint are replayed. 3. A torn tail of either log, beyond
-all that was committed, is cut off. Anything else that does not fit is corruption: refused, never repaired in silence.
+all that was committed, is cut off; a purge that was interrupted is completed. Anything else that does not fit is
+corruption: refused, never repaired in silence.
 """
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
+import lmdb
 from fabric_protos.common import common_pb2
+from google.protobuf.message import DecodeError
 
 from healthchain.ledger.channel import Channel
 from healthchain.ledger.ledger import Ledger
-from healthchain.ledger.private import decode_body
-from healthchain.ledger.segments import Entry, LogCorrupted
+from healthchain.ledger.private import body_key, decode_body
+from healthchain.ledger.quorum import BlockRefused, check_link
+from healthchain.ledger.segments import Entry, LogCorrupted, make_folder, sync_folder
 from healthchain.ledger.state import TX_BITS
 from healthchain.ledger.validate import Decoded, decode_transactions
-from healthchain.wire.block import header_hash
+from healthchain.wire.block import commit_hash, header_hash, transaction_codes
 from healthchain.wire.transaction import Code, decode_header
 
 MARKER = "open"
@@ -30,90 +36,183 @@ Progress = Callable[[int], None]
 def open_ledger(
     folder: Path, genesis: common_pb2.Block, boot_id: str, progress: Progress = lambda number: None
 ) -> Ledger:
-    """Open or create; `boot_id` names this run of the operating system. Raises LogCorrupted."""
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    marker = folder / MARKER
-    if marker.exists() and marker.read_text() != boot_id:
-        shutil.rmtree(folder / "state", ignore_errors=True)
-    marker.write_text(boot_id)
-    ledger = Ledger(folder, Channel(genesis))
-    if not _savepoint_holds(ledger):
-        ledger.close()
-        shutil.rmtree(folder / "state")
-        ledger = Ledger(folder, ledger.channel)
-    _replay(ledger, progress)
-    if ledger.height == 0:
-        _join(ledger, genesis)
-    _check_channel(ledger, genesis)
-    ledger.load_definitions()
+    """Open or create; `boot_id` names this run of the operating system, "" if it has no name.
+
+    Raises LogCorrupted, and BlockRefused or ChannelMalformed for a bad block 0.
+    """
+    check_link(genesis, 0, b"")
+    channel = Channel(genesis)
+    make_folder(folder)
+    _distrust_after_restart(folder, boot_id)
+    with ExitStack() as opened:
+        ledger = _opened(folder, channel, opened)
+        if not _savepoint_holds(ledger):
+            opened.close()
+            shutil.rmtree(folder / "state")
+            ledger = _opened(folder, channel, opened)
+        _check_channel(ledger, genesis)
+        _replay(ledger, progress)
+        if ledger.height == 0:
+            _join(ledger, genesis)
+        ledger.load_definitions()
+        opened.pop_all()
     return ledger
 
 
 def close_ledger(ledger: Ledger) -> None:
     """Make the tables durable and say so; only then may the next opening trust them after a restart."""
+    ledger.state.sync()
     ledger.close()
     (ledger.folder / MARKER).unlink()
 
 
+def _distrust_after_restart(folder: Path, boot_id: str) -> None:
+    """Throw away tables that were left open in another run of the machine, and mark them as open in this one.
+
+    The mark is durable before the first write to the tables: without it they would be trusted after a power loss.
+    """
+    marker = folder / MARKER
+    if marker.exists() and (not boot_id or marker.read_bytes() != boot_id.encode()):
+        shutil.rmtree(folder / "state", ignore_errors=not (folder / "state").exists())
+    with marker.open("wb") as file:
+        file.write(boot_id.encode())
+        file.flush()
+        os.fsync(file.fileno())
+    sync_folder(folder)
+
+
+def _opened(folder: Path, channel: Channel, opened: ExitStack) -> Ledger:
+    try:
+        ledger = Ledger(folder, channel)
+    except lmdb.Error as error:
+        raise LogCorrupted("the tables are damaged: remove the folder `state`, they are built again") from error
+    opened.callback(ledger.close)
+    return ledger
+
+
 def _savepoint_holds(ledger: Ledger) -> bool:
-    """Whether the last applied block is in the block log. False if the log ends before it: rebuild the tables."""
-    if ledger.height == 0:
+    """Whether the logs have all that the tables say was applied. If not, the tables have to be built again."""
+    number = ledger.height - 1
+    if number < 0:
         return True
-    location = ledger.state.block(ledger.height - 1)
-    assert location is not None
-    if location[0] >= ledger.block_log.end or location[1] > ledger.private_log.end:
+    location = ledger.state.block(number)
+    if location is None or location[0] >= ledger.block_log.end or location[1] > ledger.private_log.end:
         return False
     entry = ledger.block_log.entry(location[0])
-    if entry is None or entry.body is None or entry.tag != ledger.height - 1:
-        raise LogCorrupted(f"block {ledger.height - 1} is damaged on disk: run `healthchain verify`")
-    ledger.tip_hash = header_hash(common_pb2.Block.FromString(entry.body))
-    return True
+    if entry is None or entry.body is None:
+        raise LogCorrupted(f"block {number} is damaged on disk: run `healthchain verify`")
+    return entry.tag == number
+
+
+def _check_channel(ledger: Ledger, genesis: common_pb2.Block) -> None:
+    first = ledger.block_log.entry(0) if ledger.block_log.end else None
+    if first is None or first.body is None:
+        return
+    if header_hash(_block(first, 0)) != header_hash(genesis):
+        raise LogCorrupted("this ledger's block 0 is not the channel's: the folder belongs to another consortium")
 
 
 def _replay(ledger: Ledger, progress: Progress) -> None:
-    block_end, private_end = _applied_ends(ledger)
+    block_end, private_end, durable_end = _applied_ends(ledger)
     private = _PrivateReader(ledger, private_end)
+    purged = False
     for entry in ledger.block_log.scan(block_end):
-        if entry.body is None or entry.tag != ledger.height:
-            raise LogCorrupted(f"block {ledger.height} is damaged on disk: run `healthchain verify`")
-        block = common_pb2.Block.FromString(entry.body)
-        locations, bodies = private.block(entry.tag)
-        commit = ledger.replay(block, decode_block(block, ledger.channel), bodies)
-        commit.adopt(entry.location, locations, private.end)
-        ledger.apply(commit)
-        block_end = entry.next_location
+        if entry.body is None:
+            break  # zeros: the file was made longer, and its bytes never came
+        block = _block(entry, ledger.height)
+        purged = _apply_again(ledger, block, entry, private)
+        block_end, durable_end = entry.next_location, entry.extra
         progress(entry.tag)
-    for log, end in ((ledger.block_log, block_end), (ledger.private_log, private.end)):
-        if end < log.end:
-            log.truncate(end)
+    _finish_blocks(ledger, block_end)
+    _finish_private(ledger, private, durable_end, purged=purged)
 
 
-def _applied_ends(ledger: Ledger) -> tuple[int, int]:
-    """Where the two logs end as far as they are applied."""
+def _applied_ends(ledger: Ledger) -> tuple[int, int, int]:
+    """Where the two logs end as far as they are applied, and where the private log was durable."""
     if ledger.height == 0:
-        return 0, 0
+        return 0, 0, 0
     location = ledger.state.block(ledger.height - 1)
+    entry = ledger.block_log.entry(location[0]) if location else None
     assert location is not None
-    entry = ledger.block_log.entry(location[0])
     assert entry is not None
-    return entry.next_location, location[1]
+    ledger.tip_hash = header_hash(_block(entry, ledger.height - 1))
+    return entry.next_location, location[1], entry.extra
+
+
+def _block(entry: Entry, number: int) -> common_pb2.Block:
+    try:
+        block = common_pb2.Block.FromString(entry.body or b"")
+    except DecodeError:
+        block = common_pb2.Block()
+    if entry.tag != number or block.header.number != number or not block.data.data:
+        raise LogCorrupted(f"block {number} is damaged on disk: run `healthchain verify`")
+    return block
+
+
+def _apply_again(ledger: Ledger, block: common_pb2.Block, entry: Entry, private: _PrivateReader) -> bool:
+    """A block that was validated before: it must lead to the commit hash it led to then. True if it purges."""
+    number = ledger.height
+    damaged = LogCorrupted(f"block {number} is not what was committed: run `healthchain verify`")
+    try:
+        check_link(block, number, ledger.tip_hash)
+        committed = commit_hash(block)
+    except (BlockRefused, DecodeError) as error:
+        raise damaged from error
+    if len(transaction_codes(block)) != len(block.data.data):
+        raise damaged
+    locations, bodies = private.block(number)
+    decoded = decode_block(block, ledger.channel)
+    commit = ledger.replay(block, decoded, bodies)
+    if commit.update.commit_hash != committed:
+        raise damaged
+    commit.adopt(entry.location, locations, private.end)
+    ledger.apply(commit)
+    return any(write.purge for one in decoded if one.effects for _, write in one.effects.hashed_writes)
+
+
+def _finish_blocks(ledger: Ledger, end: int) -> None:
+    log = ledger.block_log
+    if end < log.end:
+        if log.whole_entry_after(end):
+            raise LogCorrupted(f"block {ledger.height} is damaged on disk: run `healthchain verify`")
+        log.truncate(end)
+
+
+def _finish_private(ledger: Ledger, private: _PrivateReader, durable_end: int, *, purged: bool) -> None:
+    """Cut what belongs to no block. `durable_end` lies beyond the log's end if an old copy of it was put back."""
+    log = ledger.private_log
+    if purged:
+        for location in private.damaged:  # half of what the last block's purge had begun to overwrite
+            log.erase(location)
+        log.sync()
+    if private.end < log.end:
+        if private.end < durable_end <= log.end:
+            raise LogCorrupted("the private values are damaged on disk: run `healthchain verify`")
+        log.truncate(private.end)
 
 
 class _PrivateReader:
-    """The private log from a location on, handed out block by block in the order it was written."""
+    """The private log from a location on, handed out block by block in the order it was written.
+
+    A damaged body is stepped over and counts as a value that this peer does not hold.
+    """
 
     def __init__(self, ledger: Ledger, start: int) -> None:
-        self._entries: Iterator[Entry] = ledger.private_log.scan(start)
+        self._entries: Iterator[Entry] = ledger.private_log.scan(start, damaged=True)
         self._next = next(self._entries, None)
         self.end = start
+        self.damaged: list[int] = []
 
     def block(self, number: int) -> tuple[dict[bytes, int], dict[bytes, bytes]]:
-        """hashed key -> location and hashed key -> body, of the values that block wrote and that were not erased."""
+        """`body_key` -> location and body, of the values that blocks up to this one wrote and that are there."""
         locations, bodies = {}, {}
         while self._next is not None and self._next.tag >> TX_BITS <= number:
             entry = self._next
-            if entry.body is not None:
-                key = decode_body(entry.body).hashed_key
+            if entry.damaged:
+                self.damaged.append(entry.location)
+            elif entry.body is not None:
+                found = decode_body(entry.body)
+                key = body_key(found.hashed_key, found.value_hash)
                 locations[key], bodies[key] = entry.location, entry.body
             self.end = entry.next_location
             self._next = next(self._entries, None)
@@ -126,11 +225,6 @@ def _join(ledger: Ledger, genesis: common_pb2.Block) -> None:
     commit = ledger.prepare(block, decode_block(block, ledger.channel), [Code.VALID], {})
     commit.write()
     ledger.apply(commit)
-
-
-def _check_channel(ledger: Ledger, genesis: common_pb2.Block) -> None:
-    if header_hash(ledger.block(0)) != header_hash(genesis):
-        raise LogCorrupted("this ledger's block 0 is not the channel's: the folder belongs to another consortium")
 
 
 def decode_block(block: common_pb2.Block, channel: Channel) -> list[Decoded]:

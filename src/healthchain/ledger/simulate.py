@@ -74,28 +74,29 @@ class Simulator:
         self._set.writes[_checked(key)] = None
 
     def range_states(self, start: str, end: str) -> Iterator[tuple[str, bytes]]:
-        return self._range(start or SIMPLE_START, end)
+        return self._range(_checked(start or SIMPLE_START), end and _checked(end))
 
     def range_composite(self, object_type: str, attributes: Sequence[str]) -> Iterator[tuple[str, bytes]]:
-        prefix = composite_key(object_type, attributes)
+        prefix = _checked(composite_key(object_type, attributes))
         return self._range(prefix, prefix + MAX_CODE_POINT)
 
     def _range(self, start: str, end: str) -> Iterator[tuple[str, bytes]]:
-        """Recorded even if the caller stops early: then up to and with the last key handed out."""
+        """Recorded even if the caller stops early: then up to and with the last key handed out.
+
+        Brought up to date before each key is handed out, so that it does not depend on when a caller that stopped
+        lets go of the generator.
+        """
         reads: list[tuple[str, Version]] = []
-        query = RangeQuery(start, end, exhausted=False, reads=reads)
+        query = RangeQuery(start, start, exhausted=False, reads=reads)
         self._set.ranges.append(query)
-        try:
-            for key, found in self._view.range(self._namespace, start, end):
-                reads.append((key, found.version))
-                yield key, found.value
-            query.exhausted = True
-        finally:
-            if not query.exhausted:
-                query.end = reads[-1][0] if reads else start
+        for key, found in self._view.range(self._namespace, start, end):
+            reads.append((key, found.version))
+            query.end = key
+            yield key, found.value
+        query.end, query.exhausted = end, True
 
     def history(self, key: str) -> Iterator[Modification]:
-        for _, tx_id, timestamp_ms, value in self._view.history(self._namespace, key):
+        for _, tx_id, timestamp_ms, value in self._view.history(self._namespace, _checked(key)):
             yield Modification(tx_id, timestamp_ms, value)
 
     def get_private(self, collection: str, key: str) -> bytes | None:
@@ -134,6 +135,10 @@ class Simulator:
 def _checked(key: str) -> str:
     if not key:
         raise SimulationFailed("a key must not be empty")
-    if len(key) > KEY_BYTES_MAX // 4 and len(key.encode()) > KEY_BYTES_MAX:
+    try:
+        size = len(key) if key.isascii() else len(key.encode())
+    except UnicodeEncodeError:
+        raise SimulationFailed("a key must be text that UTF-8 can encode") from None
+    if size > KEY_BYTES_MAX:
         raise SimulationFailed(f"a key may have at most {KEY_BYTES_MAX} bytes")
     return key

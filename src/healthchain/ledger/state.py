@@ -4,7 +4,8 @@
 |---|---|---|
 | state | namespace 00 key | version u64, value |
 | hashed | namespace 00 collection 00 SHA-256(key) | version u64, SHA-256(value), location u64 in the private log |
-| orphans | as hashed | location of the last value of a private key that was deleted, for a later purge |
+| orphans | as hashed | location of the last value that this peer holds of a private key whose current one it does not
+hold (deleted, or never received), for a later purge |
 | history | SHA-256(namespace 00 key)[:16], version u64 | nothing: an earlier version of the key, or its deletion |
 | transactions | transaction id (32 bytes) | version u64, validation code u8 |
 | blocks | number u64 | location u64 in the block log, location u64 in the private log |
@@ -33,6 +34,7 @@ TRANSACTION = struct.Struct(">QB")
 BLOCK = struct.Struct(">QQ")
 HASHED = struct.Struct(">Q32sQ")
 NOWHERE = 2**64 - 1  # a hashed value whose private value this peer does not hold
+KEY_BYTES_MAX = 511  # LMDB's limit; it refuses even to look for a longer key
 MAP_BYTES = 1 << 40  # address space, not disk
 TABLES = (b"state", b"hashed", b"orphans", b"history", b"transactions", b"blocks", b"meta")
 
@@ -45,7 +47,7 @@ class HashedEntry(NamedTuple):
 
 class TransactionEntry(NamedTuple):
     block: int
-    index: int
+    index: int  # type: ignore[assignment]  # hides tuple.index, which nobody needs here
     code: int
 
 
@@ -224,7 +226,7 @@ class StateStore:
         self._read = self._env.begin(buffers=False)
 
 
-def _put_sorted(txn: lmdb.Transaction, table: object, rows: list[tuple[bytes, bytes]]) -> None:
+def _put_sorted(txn: lmdb.Transaction, table: lmdb._Database, rows: list[tuple[bytes, bytes]]) -> None:
     """Sorted, so that neighbouring keys meet the same page while it is at hand."""
     if rows:
         rows.sort()

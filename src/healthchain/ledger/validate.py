@@ -9,7 +9,7 @@ process which hosts several peers may do it once. The steps, for each transactio
  3. the transaction id follows from nonce and creator; the type is an endorser transaction (6, 7, 8)
  4. the endorsed action decodes and belongs to this proposal (5, 19 to 23, 25, 255)
  5. the transaction id is new, on the ledger and in this block (9)
- 6. the chaincode is defined, and writes only where it may (23, 24, 25)
+ 6. the chaincode is defined, and writes only where it may; all keys fit the state database (23, 24, 25)
  7. valid endorsements satisfy the policy of every namespace written (10)
  8. what was read is still so (11, 12): `mvcc.check`
 """
@@ -23,7 +23,7 @@ from typing import NamedTuple
 
 from healthchain.identity.msp import Identity, IdentityRefused
 from healthchain.ledger.channel import Channel
-from healthchain.ledger.mvcc import Effects, effects
+from healthchain.ledger.mvcc import Effects, effects, keys_fit
 from healthchain.ledger.simulate import KEY_BYTES_MAX
 from healthchain.wire.lifecycle import LIFECYCLE, ChaincodeDefinition
 from healthchain.wire.transaction import Action, Code, Header, TransactionInvalid, decode_action, decode_header
@@ -39,6 +39,17 @@ BEFORE_DUPLICATES = frozenset(
     }
 )
 """Codes of steps 2 to 4 that Fabric gives before it looks for duplicates; those of step 1 leave no header at all."""
+
+
+NO_FATE = frozenset(
+    {
+        Code.BAD_CREATOR_SIGNATURE,
+        Code.BAD_PROPOSAL_TXID,
+        Code.UNSUPPORTED_TX_PAYLOAD,
+        Code.DUPLICATE_TXID,
+    }
+)
+"""Codes of an entry that says nothing of the transaction id it carries: it is another's, or settled before."""
 
 
 class SignatureCheck(NamedTuple):
@@ -146,7 +157,10 @@ def _code(
     action = transaction.action
     if action is None or transaction.code != Code.VALID:
         return transaction.code  # steps 3 and 4
+    assert transaction.effects is not None
     code = _writes_allowed(action, definitions)
+    if code == Code.VALID and not keys_fit(transaction.effects):
+        code = Code.INVALID_WRITESET
     if code != Code.VALID:
         return code  # step 6
     endorsers = [check.identity for check in transaction.endorsements if verdict(check)]
