@@ -21,6 +21,7 @@ class Caller:
     msp_id: str
     common_name: str
     attributes: Mapping[str, str]
+    node_ou: str = "client"  # client, peer, admin or orderer
 
     @property
     def role(self) -> str | None:

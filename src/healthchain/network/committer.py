@@ -1,0 +1,135 @@
+"""Blocks on their way into every peer's ledger: checked once, then prepared, written and applied by each peer.
+
+Stages: 1. decode and verify, while the block before is written; 2. each peer decides and prepares; 3. each peer makes
+it durable, on threads; 4. each peer applies it; 5. whoever waits for its transactions is told.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from fabric_protos.common import common_pb2
+
+from healthchain.errors import HealthChainError
+from healthchain.ledger.channel import Channel
+from healthchain.ledger.ledger import Commit
+from healthchain.ledger.private import matching_bodies
+from healthchain.ledger.quorum import block_signature_checks, check_block
+from healthchain.ledger.validate import Decoded, decode_transactions, preliminary_codes
+from healthchain.network.peer import Peer
+from healthchain.network.verifier import Verifier
+from healthchain.wire.block import PrivateSets
+from healthchain.wire.transaction import Code
+
+
+class StorageFailed(HealthChainError):
+    """A peer could not make a block durable. The network stops; nothing acknowledged is lost."""
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """A transaction's place and code, the same on every peer."""
+
+    block: int
+    code: int
+
+
+@dataclass(slots=True)
+class _Checked:
+    block: common_pb2.Block
+    decoded: list[Decoded]
+
+
+Listener = Callable[[common_pb2.Block, Sequence[Decoded], Sequence[int]], None]
+
+
+class Committer:
+    """`deliver` accepts the next block as soon as the one before it has begun to be committed."""
+
+    def __init__(self, channel: Channel, peers: Sequence[Peer], verifier: Verifier, listener: Listener) -> None:
+        self._channel = channel
+        self._peers = peers
+        self._verifier = verifier
+        self._listener = listener
+        self._checked: asyncio.Queue[_Checked] = asyncio.Queue(maxsize=1)
+        self._threads = ThreadPoolExecutor(max_workers=len(peers), thread_name_prefix="commit")
+
+    async def deliver(self, block: common_pb2.Block) -> None:
+        """Stage 1. The peers' chain is not looked at yet: that is stage 2's, in order."""
+        decoded = decode_transactions(block.data.data, self._channel)
+        checks = [check for one in decoded for check in one.checks()]
+        await self._verifier.verify([*checks, *block_signature_checks(block, self._channel)])
+        await self._checked.put(_Checked(block, decoded))
+
+    async def run(self) -> None:
+        """Stages 2 to 5, until cancelled; raises StorageFailed."""
+        loop = asyncio.get_running_loop()
+        while True:
+            checked = await self._checked.get()
+            commits = self._prepare(checked)
+            # Not cancelled half-way: a block is written by all peers or the ledger is closed without it.
+            writes = asyncio.gather(*[loop.run_in_executor(self._threads, one.write) for one in commits])
+            try:
+                await asyncio.shield(writes)
+            except OSError as error:
+                raise StorageFailed(
+                    f"a peer cannot write its ledger ({error.strerror}): free space, then start again"
+                ) from error
+            except asyncio.CancelledError:
+                await asyncio.wait([asyncio.ensure_future(writes)])
+                if writes.exception() is None:
+                    self._apply(checked, commits)
+                raise
+            self._apply(checked, commits)
+
+    def close(self) -> None:
+        self._threads.shutdown()
+
+    def _prepare(self, checked: _Checked) -> list[Commit]:
+        codes = self._codes(checked)
+        shared: dict[int, dict[bytes, bytes]] = {}
+        commits = []
+        for peer in self._peers:
+            block = checked.block
+            check_block(block, peer.ledger.height, peer.ledger.tip_hash, self._channel, self._verifier.verdict)
+            bodies = _bodies(peer, checked.decoded, codes, shared)
+            commits.append(peer.ledger.prepare(block, checked.decoded, codes, bodies))
+        return commits
+
+    def _codes(self, checked: _Checked) -> list[int]:
+        """Before MVCC all peers answer alike: they have the same definitions and know the same transactions."""
+        first = self._peers[0].ledger
+        return preliminary_codes(
+            checked.decoded,
+            self._verifier.verdict,
+            self._channel,
+            first.definitions,
+            lambda tx_id: first.transaction(tx_id) is not None,
+        )
+
+    def _apply(self, checked: _Checked, commits: Sequence[Commit]) -> None:
+        for peer, commit in zip(self._peers, commits, strict=True):
+            peer.ledger.apply(commit)
+            ids = [one.header.tx_id for one in checked.decoded if one.header is not None]
+            peer.transient.forget(ids, peer.ledger.height)
+        self._listener(checked.block, checked.decoded, commits[0].codes)
+
+
+def _bodies(
+    peer: Peer, decoded: Sequence[Decoded], codes: Sequence[int], shared: dict[int, dict[bytes, bytes]]
+) -> dict[bytes, bytes]:
+    """The private values that the peer was handed and that the block confirms; looked at once where shared."""
+    bodies: dict[bytes, bytes] = {}
+    for transaction, code in zip(decoded, codes, strict=True):
+        if code != Code.VALID or transaction.header is None or transaction.action is None:
+            continue
+        sets: PrivateSets = peer.transient.get(transaction.header.tx_id)
+        if not sets:
+            continue
+        if id(sets) not in shared:
+            shared[id(sets)] = matching_bodies(transaction.action, sets)
+        bodies.update(shared[id(sets)])
+    return bodies

@@ -1,0 +1,111 @@
+"""Which peers must endorse a proposal, and one transaction out of their answers (Fabric internal/pkg/gateway/endorse.go).
+
+Possible results of `collect`, as in Fabric: a payload with enough endorsements; FAILED_PRECONDITION for an unknown
+chaincode; UNAVAILABLE for an organisation without peers; ABORTED with a detail for each peer that refused or whose
+payload differs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from healthchain.identity.policy import majority
+from healthchain.ledger.channel import Channel
+from healthchain.ledger.validate import SignatureCheck
+from healthchain.wire.gateway import ErrorDetail, GatewayError, Status
+from healthchain.network.peer import ChaincodeUnknown, Endorsed, Peer, ProposalRefused
+from healthchain.wire.block import PrivateSets
+from healthchain.wire.lifecycle import ChaincodeDefinition
+from healthchain.wire.proposal import ParsedProposal
+from healthchain.wire.transaction import Endorsement
+
+FAILED = "failed to endorse transaction, see attached details for more info"
+TOO_FEW = "failed to collect enough transaction endorsements, see attached details for more info"
+
+
+class Endorsing:
+    """Asks the own organisation's peer first, then the others in the order of the topology."""
+
+    def __init__(self, channel: Channel, own: Peer, peers: Sequence[Peer]) -> None:
+        self._channel = channel
+        self._own = own
+        self._peers = peers
+
+    def evaluator(self, organizations: Sequence[str]) -> Peer:
+        """The own peer, unless others are asked for. Raises GatewayError."""
+        return self._chosen(organizations)[0] if organizations else self._own
+
+    def collect(
+        self,
+        proposal: ParsedProposal,
+        check: SignatureCheck,
+        organizations: Sequence[str],
+        *,
+        signature_holds: bool,
+    ) -> tuple[bytes, list[Endorsement]]:
+        """The agreed payload and its endorsements; hands the private values to the peers entitled to them."""
+        candidates = self._chosen(organizations) if organizations else self._ordered()
+        needed = len(candidates) if organizations else majority(len(self._channel.msp_ids))
+        answers: list[Endorsed] = []
+        endorsers: list[Peer] = []
+        details: list[ErrorDetail] = []
+        for peer in candidates:
+            try:
+                peer.admit(proposal, check, signature_holds=signature_holds)
+                answer = peer.endorse(proposal, check.identity)
+            except ChaincodeUnknown as unknown:
+                raise GatewayError(Status.FAILED_PRECONDITION, str(unknown)) from None
+            except ProposalRefused as refused:
+                details.append(ErrorDetail(peer.name, peer.msp_id, str(refused)))
+                continue
+            if answer.endorsement is None:
+                said = f"chaincode response {answer.response.status}, {answer.response.message}"
+                details.append(ErrorDetail(peer.name, peer.msp_id, said))
+                if not answers:
+                    break  # the contract says no: the others would say the same
+                continue
+            if answers and answer.payload != answers[0].payload:
+                details.append(ErrorDetail(peer.name, peer.msp_id, "ProposalResponsePayloads do not match"))
+                continue
+            answers.append(answer)
+            endorsers.append(peer)
+            if self._enough(proposal.chaincode, endorsers, needed, explicit=bool(organizations)):
+                break
+        else:
+            raise GatewayError(Status.ABORTED, TOO_FEW if answers else FAILED, details)
+        if not answers:
+            raise GatewayError(Status.ABORTED, FAILED, details)
+        self._hand_out(proposal, answers[0].private)
+        return answers[0].payload, [one.endorsement for one in answers if one.endorsement is not None]
+
+    def _enough(self, chaincode: str, endorsers: Sequence[Peer], needed: int, *, explicit: bool) -> bool:
+        definition = self._own.ledger.definitions.get(chaincode)
+        if explicit or definition is None or definition.signature_policy is None:
+            return len(endorsers) >= needed
+        return self._channel.endorsement_satisfied(definition, [one.member for one in endorsers])
+
+    def _ordered(self) -> list[Peer]:
+        return [self._own, *[one for one in self._peers if one is not self._own]]
+
+    def _chosen(self, organizations: Sequence[str]) -> list[Peer]:
+        by_msp = {one.msp_id: one for one in self._peers}
+        missing = [one for one in organizations if one not in by_msp]
+        if missing:
+            raise GatewayError(Status.UNAVAILABLE, "failed to find any endorsing peers for the organisations asked for")
+        return [by_msp[one] for one in dict.fromkeys(organizations)]
+
+    def _hand_out(self, proposal: ParsedProposal, private: PrivateSets) -> None:
+        """To every peer whose organisation is in the collection; one mapping shared where all get the same."""
+        if not private:
+            return
+        definition = self._own.ledger.definitions[proposal.chaincode]
+        shared: dict[frozenset[str], PrivateSets] = {}
+        for peer in self._peers:
+            entitled = entitled_collections(definition, peer.msp_id)
+            if entitled not in shared:
+                shared[entitled] = {key: value for key, value in private.items() if key[1] in entitled}
+            peer.transient.put(proposal.tx_id, peer.ledger.height, shared[entitled])
+
+
+def entitled_collections(definition: ChaincodeDefinition, msp_id: str) -> frozenset[str]:
+    return frozenset(one.name for one in definition.collections if msp_id in one.member_msp_ids)

@@ -1,0 +1,166 @@
+"""The Gateway service of one organisation: evaluate, endorse, submit, commit status, chaincode events.
+
+Source: Fabric internal/pkg/gateway. Requests and answers are Fabric's own messages, so that the same object serves
+clients in this process and, over gRPC, any other. Every failure is a `GatewayError` with the status code and details
+that Fabric's gateway gives for it (protos gateway/gateway.proto; the table is in docs of Fabric's SDKs).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from hashlib import sha256
+
+from fabric_protos.common import common_pb2
+from fabric_protos.gateway import gateway_pb2
+from google.protobuf.message import DecodeError
+
+from healthchain.identity.msp import Identity, IdentityRefused
+from healthchain.ledger.channel import Channel
+from healthchain.ledger.validate import SignatureCheck
+from healthchain.network.commits import Commits
+from healthchain.network.endorsement import Endorsing
+from healthchain.wire.gateway import ErrorDetail, GatewayError, Status
+from healthchain.network.events import chaincode_events, start_block
+from healthchain.network.orderer import BroadcastRefused, OrderingService
+from healthchain.network.peer import ChaincodeUnknown, Peer, ProposalRefused
+from healthchain.network.verifier import Verifier
+from healthchain.wire.proposal import ParsedProposal, ProposalMalformed, parse_proposal
+from healthchain.wire.transaction import transaction_payload
+
+IN_FLIGHT_MAX = 2500
+
+
+class Gateway:
+    """Through `own`, the organisation's peer; other organisations' peers are asked where a policy needs them."""
+
+    def __init__(
+        self,
+        channel: Channel,
+        own: Peer,
+        peers: Sequence[Peer],
+        ordering: OrderingService,
+        commits: Commits,
+        verifier: Verifier,
+    ) -> None:
+        self._channel = channel
+        self._own = own
+        self._endorsing = Endorsing(channel, own, peers)
+        self._ordering = ordering
+        self._commits = commits
+        self._verifier = verifier
+        self._in_flight = 0
+
+    async def evaluate(self, request: gateway_pb2.EvaluateRequest) -> gateway_pb2.EvaluateResponse:
+        """Run on one peer; nothing is written."""
+        proposal, check = await self._admitted(request.proposed_transaction, Status.FAILED_PRECONDITION)
+        peer = self._endorsing.evaluator(request.target_organizations)
+        try:
+            peer.admit(proposal, check, signature_holds=self._verifier.verdict(check))
+            endorsed = peer.endorse(proposal, check.identity)
+        except ChaincodeUnknown as unknown:
+            raise GatewayError(Status.FAILED_PRECONDITION, str(unknown)) from None
+        except ProposalRefused as refused:
+            message = f"evaluate call to endorser returned error: {refused}"
+            raise GatewayError(Status.FAILED_PRECONDITION, message, [_detail(peer, str(refused))]) from None
+        if endorsed.response.status >= 400:
+            said = f"chaincode response {endorsed.response.status}, {endorsed.response.message}"
+            message = f"evaluate call to endorser returned error: {said}"
+            raise GatewayError(Status.UNKNOWN, message, [_detail(peer, said)])
+        return gateway_pb2.EvaluateResponse(result=endorsed.response)
+
+    async def endorse(self, request: gateway_pb2.EndorseRequest) -> gateway_pb2.EndorseResponse:
+        """Endorsements of as many organisations as the policy asks for, put together for the client to sign."""
+        if self._in_flight >= IN_FLIGHT_MAX:
+            raise GatewayError(Status.RESOURCE_EXHAUSTED, "the gateway is at its limit: try again later")
+        self._in_flight += 1
+        try:
+            proposal, check = await self._admitted(request.proposed_transaction, Status.ABORTED)
+            holds = self._verifier.verdict(check)
+            payload, endorsements = self._endorsing.collect(
+                proposal, check, request.endorsing_organizations, signature_holds=holds
+            )
+        finally:
+            self._in_flight -= 1
+        envelope = common_pb2.Envelope(payload=transaction_payload(proposal, payload, endorsements))
+        return gateway_pb2.EndorseResponse(prepared_transaction=envelope)
+
+    async def submit(self, request: gateway_pb2.SubmitRequest) -> gateway_pb2.SubmitResponse:
+        """Returns when the transaction is ordered, not when it is committed."""
+        if not request.prepared_transaction.signature:
+            raise GatewayError(Status.INVALID_ARGUMENT, "prepared transaction must be signed")
+        try:
+            await self._ordering.broadcast(request.prepared_transaction.SerializeToString())
+        except BroadcastRefused as refused:
+            detail = ErrorDetail("orderers", "", f"received status {refused.status}: {refused}")
+            if refused.status == 503:
+                raise GatewayError(Status.UNAVAILABLE, "no orderers could process it", [detail]) from None
+            raise GatewayError(Status.ABORTED, "received an unsuccessful response from orderer", [detail]) from None
+        return gateway_pb2.SubmitResponse()
+
+    async def commit_status(self, request: gateway_pb2.SignedCommitStatusRequest) -> gateway_pb2.CommitStatusResponse:
+        """At once if committed; otherwise waits, for an unknown transaction too. The first commit decides."""
+        asked = _decoded(gateway_pb2.CommitStatusRequest, request.request)
+        await self._authorise(asked.identity, request.request, request.signature)
+        if asked.channel_id != self._channel.id:
+            raise GatewayError(Status.NOT_FOUND, "this gateway does not serve that channel")
+        found = self._own.ledger.transaction(asked.transaction_id)
+        if found is not None:
+            return gateway_pb2.CommitStatusResponse(result=found.code, block_number=found.block)
+        committed = await asyncio.shield(self._commits.wait_for(asked.transaction_id))
+        return gateway_pb2.CommitStatusResponse(result=committed.code, block_number=committed.block)
+
+    async def chaincode_events(
+        self, request: gateway_pb2.SignedChaincodeEventsRequest
+    ) -> AsyncIterator[gateway_pb2.ChaincodeEventsResponse]:
+        """One message a block that has events of the chaincode, from the requested block on, for ever."""
+        asked = _decoded(gateway_pb2.ChaincodeEventsRequest, request.request)
+        await self._authorise(asked.identity, request.request, request.signature)
+        if asked.channel_id != self._channel.id:
+            raise GatewayError(Status.NOT_FOUND, "this gateway does not serve that channel")
+        number, after = start_block(asked, self._own.ledger)
+        async for response in chaincode_events(self._own.ledger, self._commits, asked.chaincode_id, number, after):
+            yield response
+
+    async def _admitted(
+        self, signed: gateway_pb2.EndorseRequest | object, refused_with: Status
+    ) -> tuple[ParsedProposal, SignatureCheck]:
+        """Decode the proposal and find out whether its signature holds; the peer judges."""
+        proposal_bytes, signature = signed.proposal_bytes, signed.signature  # type: ignore[attr-defined, union-attr]
+        if not proposal_bytes:
+            raise GatewayError(Status.INVALID_ARGUMENT, "a signed proposal is required")
+        try:
+            proposal = parse_proposal(proposal_bytes)
+        except ProposalMalformed as malformed:
+            raise GatewayError(Status.INVALID_ARGUMENT, str(malformed)) from None
+        try:
+            identity = self._channel.msps.identify(proposal.creator)
+        except IdentityRefused as refused:
+            detail = _detail(self._own, str(refused))
+            raise GatewayError(refused_with, "the proposal's creator was refused", [detail]) from None
+        check = SignatureCheck(identity, sha256(proposal_bytes).digest(), signature)
+        await self._verifier.verify([check])
+        return proposal, check
+
+    async def _authorise(self, creator: bytes, signed: bytes, signature: bytes) -> Identity:
+        """Any member may read the channel (Readers)."""
+        try:
+            identity = self._channel.msps.identify(creator)
+        except IdentityRefused as refused:
+            raise GatewayError(Status.PERMISSION_DENIED, str(refused)) from None
+        check = SignatureCheck(identity, sha256(signed).digest(), signature)
+        await self._verifier.verify([check])
+        if not self._verifier.verdict(check):
+            raise GatewayError(Status.PERMISSION_DENIED, "the request's signature is not the identity's")
+        return identity
+
+
+def _detail(peer: Peer, message: str) -> ErrorDetail:
+    return ErrorDetail(peer.name, peer.msp_id, message)
+
+
+def _decoded(message, encoded):  # type: ignore[no-untyped-def]
+    try:
+        return message.FromString(encoded)
+    except (DecodeError, UnicodeDecodeError):
+        raise GatewayError(Status.INVALID_ARGUMENT, "the request does not decode") from None

@@ -1,0 +1,171 @@
+"""The embedded network: every organisation's peer and orderer in one process, over one folder.
+
+async with Network.opened(folder, topology, chaincodes, definitions) as network:
+    gateway = network.gateway("general-hospital")
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from pathlib import Path
+
+from healthchain.config import Topology
+from healthchain.errors import HealthChainError
+from healthchain.ledger.channel import Channel
+from healthchain.ledger.ledger import Ledger
+from healthchain.ledger.recovery import close_ledger, open_ledger
+from healthchain.network.catchup import catch_up
+from healthchain.network.commits import Commits
+from healthchain.network.committer import Committer
+from healthchain.network.gateway import Gateway
+from healthchain.network.lifecycle import Lifecycle
+from healthchain.network.orderer import Orderer, OrderingService
+from healthchain.network.peer import Chaincode, Clock, Peer
+from healthchain.network.provision import organisation_folder, read_genesis_block
+from healthchain.network.verifier import Verifier
+from healthchain.wire.lifecycle import LIFECYCLE, ChaincodeDefinition
+
+LOCK = "lock"
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+Progress = Callable[[str, int], None]
+"""Called with the organisation and block number as a peer replays blocks after a crash."""
+
+
+class FolderInUse(HealthChainError):
+    """Another process has the folder open."""
+
+
+class Network:
+    """Open with `opened`."""
+
+    def __init__(
+        self, topology: Topology, peers: Mapping[str, Peer], orderers: Sequence[Orderer], clock: Clock
+    ) -> None:
+        self.topology = topology
+        self.peers = peers
+        self.channel: Channel = next(iter(peers.values())).ledger.channel
+        self.orderers = orderers
+        self.commits = Commits()
+        self.verifier = Verifier()
+        listed = list(peers.values())
+        self._committer = Committer(self.channel, listed, self.verifier, self.commits.committed)
+        self._ordering = OrderingService(self.channel, orderers, self.verifier, self._committer.deliver, clock)
+        self._gateways = {
+            name: Gateway(self.channel, peer, listed, self._ordering, self.commits, self.verifier)
+            for name, peer in peers.items()
+        }
+        self._tasks: list[asyncio.Task[None]] = []
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def opened(
+        cls,
+        folder: Path,
+        topology: Topology,
+        chaincodes: Mapping[str, Chaincode],
+        definitions: Sequence[ChaincodeDefinition],
+        *,
+        clock_ms: Clock = lambda: time.time_ns() // 1_000_000,
+        progress: Progress = lambda organisation, block: None,
+    ) -> AsyncIterator[Network]:
+        """Raises FolderInUse, GenesisMissing, CredentialsMissing, LogCorrupted."""
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(folder_lock(folder))
+            ledgers = _open_ledgers(folder, topology, progress, stack)
+            catch_up(list(ledgers.values()))
+            agreed = {**chaincodes, LIFECYCLE: Lifecycle(definitions)}
+            peers = {name: _peer(folder, topology, name, one, agreed, clock_ms) for name, one in ledgers.items()}
+            network = cls(topology, peers, _orderers(folder, topology, next(iter(ledgers.values()))), clock_ms)
+            network._start()
+            try:
+                yield network
+            finally:
+                await network._stop()
+
+    def gateway(self, organisation: str) -> Gateway:
+        self.topology.organisation(organisation)  # the error that names those there are
+        return self._gateways[organisation]
+
+    @property
+    def height(self) -> int:
+        return next(iter(self.peers.values())).ledger.height
+
+    def _start(self) -> None:
+        for run in (self._ordering.run, self._committer.run):
+            task = asyncio.get_running_loop().create_task(run())
+            task.add_done_callback(self._ended)
+            self._tasks.append(task)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """If one stage fails, the others stop too, and whoever waits for a commit learns why."""
+        if task.cancelled():
+            return
+        failure = task.exception()
+        assert failure is not None
+        self._ordering.fail(failure)
+        self.commits.failed(failure)
+        for one in self._tasks:
+            one.cancel()
+
+    async def _stop(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._committer.close()
+        await self.verifier.close()
+
+
+@contextlib.contextmanager
+def folder_lock(folder: Path):  # type: ignore[no-untyped-def]
+    """One process at a time; the kernel frees the lock when the process ends, however it ends."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    file = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise FolderInUse("another process has this network's folder open: wait for it, or end it") from None
+        yield
+    finally:
+        os.close(file)
+
+
+def _open_ledgers(
+    folder: Path, topology: Topology, progress: Progress, stack: contextlib.ExitStack
+) -> dict[str, Ledger]:
+    genesis = read_genesis_block(folder)
+    boot_id = BOOT_ID.read_text().strip() if BOOT_ID.exists() else f"unknown {time.time_ns()}"
+    ledgers = {}
+    for one in topology.organisations:
+        name = one.name
+        ledger = open_ledger(peer_folder(folder, name), genesis, boot_id, lambda block, n=name: progress(n, block))
+        stack.callback(close_ledger, ledger)
+        ledgers[name] = ledger
+    return ledgers
+
+
+def peer_folder(folder: Path, organisation: str) -> Path:
+    return folder / "peers" / organisation
+
+
+def _peer(
+    folder: Path, topology: Topology, name: str, ledger: Ledger, chaincodes: Mapping[str, Chaincode], clock: Clock
+) -> Peer:
+    credentials = organisation_folder(folder, topology, name)
+    identity = credentials.signing_identity(credentials.peer)
+    return Peer(credentials.peer.name, ledger, identity, chaincodes, clock)
+
+
+def _orderers(folder: Path, topology: Topology, ledger: Ledger) -> list[Orderer]:
+    orderers = []
+    for consenter in ledger.channel.config.consenters:
+        organisation = next(one for one in topology.organisations if one.msp_id == consenter.msp_id)
+        credentials = organisation_folder(folder, topology, organisation.name)
+        identity = credentials.signing_identity(credentials.orderer)
+        orderers.append(Orderer(organisation.name, consenter.id, identity, ledger.height, ledger.tip_hash))
+    return orderers

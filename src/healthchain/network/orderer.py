@@ -1,0 +1,164 @@
+"""The designated orderers: who may broadcast, in which order, when a block is cut, and the quorum that signs it.
+
+Sources: Fabric orderer/common/{broadcast,msgprocessor,blockcutter}, orderer/consensus/smartbft. One process hosts all of
+them, so that agreeing on the order is a queue; each still checks the block against its own chain before it signs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+from fabric_protos.common import common_pb2
+
+from healthchain.errors import HealthChainError
+from healthchain.identity.folders import SigningIdentity
+from healthchain.identity.msp import IdentityRefused
+from healthchain.ledger.channel import Channel
+from healthchain.ledger.cutter import BlockCutter
+from healthchain.ledger.validate import creator_check
+from healthchain.network.peer import Clock
+from healthchain.network.verifier import Verifier
+from healthchain.wire.block import (
+    OrdererSignature,
+    data_hash,
+    encoded_header,
+    header_hash,
+    identifier_header,
+    new_block,
+    orderer_metadata,
+    put_signatures,
+    signed_bytes,
+)
+from healthchain.wire.proposal import ENDORSER_TRANSACTION
+from healthchain.wire.transaction import TransactionInvalid, decode_header
+
+NONCE_BYTES = 24
+PENDING_MAX = 50_000
+Deliver = Callable[[common_pb2.Block], Awaitable[None]]
+
+
+class BroadcastRefused(HealthChainError):
+    """`status` is the orderer's (common.Status): 400 malformed, 403 forbidden, 404 other channel, 503 try later."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+@dataclass(slots=True)
+class Orderer:
+    """One designated orderer with its view of the chain's end."""
+
+    name: str
+    consenter: int
+    identity: SigningIdentity
+    height: int
+    tip_hash: bytes
+    stopped: bool = False
+
+    def sign(self, block: common_pb2.Block, value: bytes) -> OrdererSignature | None:
+        """None if the block does not follow what this orderer knows, or its content is not what its header says."""
+        header = block.header
+        follows = header.number == self.height and header.previous_hash == self.tip_hash
+        if self.stopped or not follows or header.data_hash != data_hash(block.data.data):
+            return None
+        identifier = identifier_header(self.consenter, secrets.token_bytes(NONCE_BYTES))
+        signature = self.identity.key.sign(signed_bytes(value, identifier, encoded_header(block)))
+        return OrdererSignature(self.consenter, identifier, signature)
+
+    def advance(self, block: common_pb2.Block) -> None:
+        self.height, self.tip_hash = block.header.number + 1, header_hash(block)
+
+
+class OrderingService:
+    """`broadcast` takes envelopes; `run` cuts blocks and hands each, signed, to `deliver`, one after another."""
+
+    def __init__(
+        self,
+        channel: Channel,
+        orderers: Sequence[Orderer],
+        verifier: Verifier,
+        deliver: Deliver,
+        clock_ms: Clock,
+    ) -> None:
+        self.orderers = orderers
+        self._channel = channel
+        self._verifier = verifier
+        self._deliver = deliver
+        self._clock_ms = clock_ms
+        self._cutter = BlockCutter(channel.config.batch)
+        self._waiting = 0
+        self._arrived = asyncio.Event()
+        self._failure: BaseException | None = None
+
+    async def broadcast(self, envelope: bytes) -> None:
+        """Returns once the transaction is in the order; raises BroadcastRefused."""
+        if len(envelope) > self._channel.config.batch.absolute_max_bytes:
+            raise BroadcastRefused(400, "the transaction is larger than a block may be: split it")
+        try:
+            header = decode_header(envelope)
+        except TransactionInvalid:
+            raise BroadcastRefused(400, "the envelope does not decode") from None
+        if header.channel_id != self._channel.id:
+            raise BroadcastRefused(404, "the orderers do not serve this channel")
+        if header.type != ENDORSER_TRANSACTION:
+            raise BroadcastRefused(400, "only endorser transactions can be ordered here")
+        try:
+            check = creator_check(header, self._channel)
+            check.identity.require_unexpired(self._clock_ms())
+        except TransactionInvalid:
+            raise BroadcastRefused(403, "the creator is not a valid member of the channel") from None
+        except IdentityRefused:
+            raise BroadcastRefused(400, "broadcast client identity expired: enrol again") from None
+        await self._verifier.verify([check])
+        if not self._verifier.verdict(check):
+            raise BroadcastRefused(403, "the envelope's signature is not its creator's")
+        self._accept(envelope)
+
+    def _accept(self, envelope: bytes) -> None:
+        if self._failure is not None:
+            raise BroadcastRefused(503, f"the network has stopped: {self._failure}")
+        working = sum(not one.stopped for one in self.orderers)
+        if working < self._channel.quorum:
+            raise BroadcastRefused(503, "too few orderers are running to sign a block")
+        if self._waiting >= PENDING_MAX:
+            raise BroadcastRefused(503, "the orderers' queue is full: try again later")
+        self._waiting += 1
+        self._cutter.order(envelope)
+        self._arrived.set()
+
+    def fail(self, failure: BaseException) -> None:
+        """Refuse everything from now on."""
+        self._failure = failure
+
+    async def run(self) -> None:
+        """A block is cut as soon as the peers can take one: at once on an idle network, larger ones under load."""
+        while True:
+            await self._arrived.wait()
+            batch = self._cutter.take()
+            if not batch:
+                self._arrived.clear()
+                continue
+            self._waiting -= len(batch)
+            await self._deliver(self._make_block(batch))
+
+    def _make_block(self, batch: Sequence[bytes]) -> common_pb2.Block:
+        working = [one for one in self.orderers if not one.stopped]
+        leader = working[0]
+        block = new_block(leader.height, leader.tip_hash, batch)
+        value = orderer_metadata(last_config=0)
+        signatures: list[OrdererSignature] = []
+        for one in working:
+            signed = one.sign(block, value)
+            if signed is not None:
+                signatures.append(signed)
+            if len(signatures) == self._channel.quorum:
+                break
+        assert len(signatures) == self._channel.quorum, "orderers of one process follow one chain"
+        put_signatures(block, value, signatures)
+        for one in self.orderers:
+            one.advance(block)
+        return block

@@ -1,0 +1,154 @@
+"""One organisation's peer: it endorses proposals by running the chaincode against its own ledger.
+
+The checks are numbered as Fabric makes them (core/endorser/{msgvalidation,endorser}.go, core/handlers/auth/filter).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from fabric_protos.peer import chaincode_event_pb2, proposal_response_pb2
+
+from healthchain.chaincode.dispatch import Response
+from healthchain.chaincode.stub import Caller, Stub
+from healthchain.errors import HealthChainError
+from healthchain.identity.folders import SigningIdentity
+from healthchain.identity.msp import Identity, IdentityRefused
+from healthchain.ledger.ledger import Ledger
+from healthchain.ledger.private import PrivateDataMissing
+from healthchain.ledger.simulate import SimulationFailed, Simulator
+from healthchain.ledger.validate import SignatureCheck
+from healthchain.network.transient import TransientStore
+from healthchain.wire.block import PrivateSets
+from healthchain.wire.lifecycle import LIFECYCLE, ChaincodeDefinition, sequence_key
+from healthchain.wire.proposal import ParsedProposal
+from healthchain.wire.rwset import encode_private, encode_public
+from healthchain.wire.transaction import Endorsement, endorsed_payload
+
+CLOCK_SKEW_MS_MAX = 5 * 60 * 1000
+ERROR_FROM = 400
+
+Clock = Callable[[], int]
+"""Milliseconds since 1970 UTC."""
+
+
+class ProposalRefused(HealthChainError):
+    """The peer does not even run it: who sent it, or what, is not in order."""
+
+
+class ChaincodeUnknown(ProposalRefused):
+    """No chaincode of this name is defined on the channel."""
+
+
+class Chaincode(Protocol):
+    """What a peer runs: the contract in process, or later a service."""
+
+    def invoke(self, stub: Stub, args: Sequence[bytes]) -> Response: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Endorsed:
+    """What one peer answers: `endorsement` is None if the chaincode refused (status >= 400)."""
+
+    response: proposal_response_pb2.Response
+    payload: bytes
+    endorsement: Endorsement | None
+    private: PrivateSets
+    collections: frozenset[str]
+
+
+class Peer:
+    """`approved` are the definitions that this organisation agreed to run: it endorses no other."""
+
+    def __init__(
+        self,
+        name: str,
+        ledger: Ledger,
+        identity: SigningIdentity,
+        chaincodes: Mapping[str, Chaincode],
+        clock_ms: Clock,
+    ) -> None:
+        self.name = name
+        self.msp_id = identity.msp_id
+        self.ledger = ledger
+        self.transient = TransientStore()
+        self.member = ledger.channel.msps.identify(identity.serialized)
+        self._identity = identity
+        self._chaincodes = chaincodes
+        self._clock_ms = clock_ms
+
+    def admit(self, proposal: ParsedProposal, check: SignatureCheck, *, signature_holds: bool) -> None:
+        """1. channel; 2. signature; 3. clock and expiry; 4. a new transaction id. Raises ProposalRefused."""
+        if proposal.channel_id != self.ledger.channel.id:
+            raise ProposalRefused("this peer is not on the channel that the proposal names")
+        if not signature_holds:
+            raise ProposalRefused("the proposal's signature is not its creator's")
+        now_ms = self._clock_ms()
+        if abs(proposal.timestamp_ns // 1_000_000 - now_ms) > CLOCK_SKEW_MS_MAX:
+            raise ProposalRefused("the proposal's timestamp is more than five minutes from the peer's: set the clock")
+        try:
+            check.identity.require_unexpired(now_ms)
+        except IdentityRefused as refused:
+            raise ProposalRefused(f"proposal client identity expired: {refused}") from None
+        if self.ledger.transaction(proposal.tx_id) is not None:
+            raise ProposalRefused("duplicate transaction found: send a new proposal")
+
+    def endorse(self, proposal: ParsedProposal, creator: Identity) -> Endorsed:
+        """Simulate and sign; `admit` comes before. Raises ChaincodeUnknown."""
+        definition = self._definition(proposal.chaincode)
+        simulator = self._simulator(proposal, creator, definition)
+        response = self._run(simulator, proposal)
+        if response.status >= ERROR_FROM:
+            return Endorsed(response, b"", None, {}, frozenset())
+        version = definition.version if definition else "1"
+        payload = endorsed_payload(
+            proposal, encode_public(simulator.namespaces), _event(simulator, proposal), response, version
+        )
+        endorser = self._identity.serialized
+        signature = self._identity.key.sign(payload + endorser)
+        collections = frozenset(simulator.namespaces[proposal.chaincode].collections)
+        return Endorsed(
+            response, payload, Endorsement(endorser, signature), encode_private(simulator.namespaces), collections
+        )
+
+    def _definition(self, chaincode: str) -> ChaincodeDefinition | None:
+        definition = self.ledger.definitions.get(chaincode)
+        if chaincode not in self._chaincodes or (definition is None and chaincode != LIFECYCLE):
+            raise ChaincodeUnknown("no chaincode of this name is defined on the channel")
+        return definition
+
+    def _simulator(
+        self, proposal: ParsedProposal, creator: Identity, definition: ChaincodeDefinition | None
+    ) -> Simulator:
+        collections = definition.collections if definition else ()
+        simulator = Simulator(
+            self.ledger,
+            namespace=proposal.chaincode,
+            channel_id=proposal.channel_id,
+            tx_id=proposal.tx_id,
+            timestamp_ms=proposal.timestamp_ns // 1_000_000,
+            caller=Caller(creator.msp_id, creator.common_name, creator.attributes, creator.role.value),
+            transient=proposal.transient,
+            collections=frozenset(one.name for one in collections if creator.msp_id in one.member_msp_ids),
+        )
+        if definition is not None:
+            simulator.read_foreign(LIFECYCLE, sequence_key(definition.name))
+        return simulator
+
+    def _run(self, simulator: Simulator, proposal: ParsedProposal) -> proposal_response_pb2.Response:
+        try:
+            done = self._chaincodes[proposal.chaincode].invoke(simulator, proposal.args)
+        except (SimulationFailed, PrivateDataMissing) as failed:
+            return proposal_response_pb2.Response(status=500, message=str(failed))
+        return proposal_response_pb2.Response(status=done.status, message=done.message, payload=done.payload)
+
+
+def _event(simulator: Simulator, proposal: ParsedProposal) -> bytes:
+    if simulator.event is None:
+        return b""
+    name, payload = simulator.event
+    return chaincode_event_pb2.ChaincodeEvent(
+        chaincode_id=proposal.chaincode, tx_id=proposal.tx_id, event_name=name, payload=payload
+    ).SerializeToString()
