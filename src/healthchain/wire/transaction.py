@@ -140,6 +140,14 @@ def transaction_payload(
     ).SerializeToString()
 
 
+def endorsed_response(payload: bytes) -> proposal_response_pb2.Response:
+    """The chaincode's response in an envelope's payload, for the client that is to sign it."""
+    transaction = transaction_pb2.Transaction.FromString(common_pb2.Payload.FromString(payload).data)
+    action = transaction_pb2.ChaincodeActionPayload.FromString(transaction.actions[0].payload).action
+    endorsed = proposal_response_pb2.ProposalResponsePayload.FromString(action.proposal_response_payload)
+    return proposal_pb2.ChaincodeAction.FromString(endorsed.extension).response
+
+
 def envelope(payload: bytes, signature: bytes) -> bytes:
     return common_pb2.Envelope(payload=payload, signature=signature).SerializeToString()
 
