@@ -1,0 +1,1 @@
+"""The bytes shared with Fabric: vectors, round trips, and what malformed bytes lead to."""
