@@ -91,9 +91,7 @@ class Connection:
         """The contract's answer; nothing is written. Raises Refused or EvaluateFailed."""
         return await self.proposal(function, *arguments, transient=transient).evaluate()
 
-    async def submit(
-        self, function: str, *arguments: bytes, transient: Mapping[str, bytes] | None = None
-    ) -> Committed:
+    async def submit(self, function: str, *arguments: bytes, transient: Mapping[str, bytes] | None = None) -> Committed:
         """All stages. Raises Refused, EndorseFailed, SubmitFailed, CommitStatusFailed or CommitFailed."""
         transaction = await self.proposal(function, *arguments, transient=transient).endorse()
         commit = await transaction.submit()

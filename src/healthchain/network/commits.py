@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from typing import TypeVar
 
 from fabric_protos.common import common_pb2
 
 from healthchain.ledger.validate import Decoded
 from healthchain.network.committer import Committed
 from healthchain.wire.transaction import Code
+
+_T = TypeVar("_T")
 
 NOT_A_COMMIT = frozenset((Code.DUPLICATE_TXID, Code.BAD_PROPOSAL_TXID, Code.BAD_CREATOR_SIGNATURE))
 """Such an entry of a block does not decide the fate of the transaction id that it carries."""
@@ -52,9 +55,14 @@ class Commits:
 
     def failed(self, failure: BaseException) -> None:
         self._failure = failure
-        waiting = [*self._waiting.values(), *([self._height_changed] if self._height_changed else [])]
+        for one in self._waiting.values():
+            _fail(one, failure)
+        if self._height_changed is not None:
+            _fail(self._height_changed, failure)
         self._waiting, self._height_changed = {}, None
-        for one in waiting:
-            if not one.done():
-                one.set_exception(failure)
-                one.exception()  # nobody may be waiting any more
+
+
+def _fail(waiting: asyncio.Future[_T], failure: BaseException) -> None:
+    if not waiting.done():
+        waiting.set_exception(failure)
+        waiting.exception()  # nobody may be waiting any more

@@ -1,4 +1,4 @@
-"""Which peers must endorse a proposal, and one transaction out of their answers (Fabric internal/pkg/gateway/endorse.go).
+"""Which peers must endorse a proposal, and one transaction out of their answers (Fabric gateway/endorse.go).
 
 Possible results of `collect`, as in Fabric: a payload with enough endorsements; FAILED_PRECONDITION for an unknown
 chaincode; UNAVAILABLE for an organisation without peers; ABORTED with a detail for each peer that refused or whose
@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from healthchain.identity.policy import majority
 from healthchain.ledger.channel import Channel
 from healthchain.ledger.validate import SignatureCheck
-from healthchain.wire.gateway import ErrorDetail, GatewayError, Status
 from healthchain.network.peer import ChaincodeUnknown, Endorsed, Peer, ProposalRefused
 from healthchain.wire.block import PrivateSets
+from healthchain.wire.gateway import ErrorDetail, GatewayError, Status
 from healthchain.wire.lifecycle import ChaincodeDefinition
 from healthchain.wire.proposal import ParsedProposal
 from healthchain.wire.transaction import Endorsement

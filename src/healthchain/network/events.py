@@ -9,8 +9,8 @@ from fabric_protos.peer import chaincode_event_pb2
 
 from healthchain.ledger.ledger import Ledger
 from healthchain.network.commits import Commits
-from healthchain.wire.gateway import GatewayError, Status
 from healthchain.wire.block import Block, transaction_codes
+from healthchain.wire.gateway import GatewayError, Status
 from healthchain.wire.transaction import Code, TransactionInvalid, decode_action, decode_header
 
 

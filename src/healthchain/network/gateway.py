@@ -10,25 +10,29 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from hashlib import sha256
+from typing import TypeVar
 
 from fabric_protos.common import common_pb2
 from fabric_protos.gateway import gateway_pb2
-from google.protobuf.message import DecodeError
+from fabric_protos.peer import proposal_pb2, transaction_pb2
+from google.protobuf.message import DecodeError, Message
 
 from healthchain.identity.msp import Identity, IdentityRefused
 from healthchain.ledger.channel import Channel
 from healthchain.ledger.validate import SignatureCheck
 from healthchain.network.commits import Commits
 from healthchain.network.endorsement import Endorsing
-from healthchain.wire.gateway import ErrorDetail, GatewayError, Status
 from healthchain.network.events import chaincode_events, start_block
 from healthchain.network.orderer import BroadcastRefused, OrderingService
 from healthchain.network.peer import ChaincodeUnknown, Peer, ProposalRefused
 from healthchain.network.verifier import Verifier
+from healthchain.wire.gateway import ErrorDetail, GatewayError, Status
 from healthchain.wire.proposal import ParsedProposal, ProposalMalformed, parse_proposal
 from healthchain.wire.transaction import transaction_payload
 
 IN_FLIGHT_MAX = 2500
+
+_Message = TypeVar("_Message", bound=Message)
 
 
 class Gateway:
@@ -106,9 +110,13 @@ class Gateway:
             raise GatewayError(Status.NOT_FOUND, "this gateway does not serve that channel")
         found = self._own.ledger.transaction(asked.transaction_id)
         if found is not None:
-            return gateway_pb2.CommitStatusResponse(result=found.code, block_number=found.block)
+            return gateway_pb2.CommitStatusResponse(
+                result=transaction_pb2.TxValidationCode.ValueType(found.code), block_number=found.block
+            )
         committed = await asyncio.shield(self._commits.wait_for(asked.transaction_id))
-        return gateway_pb2.CommitStatusResponse(result=committed.code, block_number=committed.block)
+        return gateway_pb2.CommitStatusResponse(
+            result=transaction_pb2.TxValidationCode.ValueType(committed.code), block_number=committed.block
+        )
 
     async def chaincode_events(
         self, request: gateway_pb2.SignedChaincodeEventsRequest
@@ -123,10 +131,10 @@ class Gateway:
             yield response
 
     async def _admitted(
-        self, signed: gateway_pb2.EndorseRequest | object, refused_with: Status
+        self, signed: proposal_pb2.SignedProposal, refused_with: Status
     ) -> tuple[ParsedProposal, SignatureCheck]:
         """Decode the proposal and find out whether its signature holds; the peer judges."""
-        proposal_bytes, signature = signed.proposal_bytes, signed.signature  # type: ignore[attr-defined, union-attr]
+        proposal_bytes, signature = signed.proposal_bytes, signed.signature
         if not proposal_bytes:
             raise GatewayError(Status.INVALID_ARGUMENT, "a signed proposal is required")
         try:
@@ -159,7 +167,7 @@ def _detail(peer: Peer, message: str) -> ErrorDetail:
     return ErrorDetail(peer.name, peer.msp_id, message)
 
 
-def _decoded(message, encoded):  # type: ignore[no-untyped-def]
+def _decoded(message: type[_Message], encoded: bytes) -> _Message:
     try:
         return message.FromString(encoded)
     except (DecodeError, UnicodeDecodeError):

@@ -11,7 +11,8 @@ import contextlib
 import fcntl
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from healthchain.config import Topology
@@ -121,7 +122,7 @@ class Network:
 
 
 @contextlib.contextmanager
-def folder_lock(folder: Path):  # type: ignore[no-untyped-def]
+def folder_lock(folder: Path) -> Iterator[None]:
     """One process at a time; the kernel frees the lock when the process ends, however it ends."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     file = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
@@ -143,7 +144,7 @@ def _open_ledgers(
     ledgers = {}
     for one in topology.organisations:
         name = one.name
-        ledger = open_ledger(peer_folder(folder, name), genesis, boot_id, lambda block, n=name: progress(n, block))
+        ledger = open_ledger(peer_folder(folder, name), genesis, boot_id, partial(progress, name))
         stack.callback(close_ledger, ledger)
         ledgers[name] = ledger
     return ledgers

@@ -1,7 +1,7 @@
 """The designated orderers: who may broadcast, in which order, when a block is cut, and the quorum that signs it.
 
-Sources: Fabric orderer/common/{broadcast,msgprocessor,blockcutter}, orderer/consensus/smartbft. One process hosts all of
-them, so that agreeing on the order is a queue; each still checks the block against its own chain before it signs.
+Sources: Fabric orderer/common/{broadcast,msgprocessor,blockcutter}, orderer/consensus/smartbft. One process hosts
+them all, so that agreeing on the order is a queue; each still checks the block against its own chain before it signs.
 """
 
 from __future__ import annotations

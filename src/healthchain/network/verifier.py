@@ -1,4 +1,4 @@
-"""Every signature verified once in a process: small numbers at once, large ones in batches by a process beside this one.
+"""Every signature verified once in a process: few at once, many in batches by a process beside this one.
 
 Peers of one process ask the same question of the same bytes; the key of a verdict is exactly what was checked, so
 nobody gains anything by choosing an id (docs/decisions/0004).

@@ -1,0 +1,156 @@
+"""A consortium on one machine: the folder, its embedded network, and who may act in it."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from healthchain.client.gateway import Connection
+from healthchain.config import CHAINCODE, Topology, read_topology, write_topology
+from healthchain.contract import members
+from healthchain.contract.codes import Code
+from healthchain.contract.ehr import CONTRACT
+from healthchain.contract.ids import BODIES, ENVELOPES, Kind
+from healthchain.errors import BadInput, Refused
+from healthchain.identity.folders import write_private
+from healthchain.network.network import Network, Progress
+from healthchain.network.provision import GENESIS, GenesisMissing, create, organisation_folder
+from healthchain.records.actor import Actor
+from healthchain.records.importing import Custodian
+from healthchain.records.keyring import Keyring
+from healthchain.wire.lifecycle import LIFECYCLE, ChaincodeDefinition, Collection, commit_arguments
+
+TOPOLOGY = "topology.toml"
+ADMINISTRATOR = "administrator"
+CLINICIAN = "clinician"
+
+
+class FolderTaken(BadInput):
+    """There is a network in the folder already."""
+
+
+class Consortium:
+    """Open with `opened`. Organisations and users go by the names of the topology, patients by their pseudonyms."""
+
+    def __init__(self, folder: Path, topology: Topology, network: Network) -> None:
+        self.folder = folder
+        self.topology = topology
+        self.network = network
+        self._keyrings = {
+            one.name: Keyring(organisation_folder(folder, topology, one.name)) for one in topology.organisations
+        }
+
+    def keyring(self, organisation: str) -> Keyring:
+        self.topology.organisation(organisation)
+        return self._keyrings[organisation]
+
+    def staff(self, organisation: str, user: str) -> Actor:
+        """A user of an organisation; what is sealed to the organisation opens for its users. Raises BadInput."""
+        keyring = self.keyring(organisation)
+        if user not in self.topology.organisation(organisation).roles:
+            if keyring.has_user(user):
+                return self.patient(user)
+            roles = ", ".join(self.topology.organisation(organisation).roles)
+            raise BadInput(f"{organisation} has no such user: choose one of {roles}, or a patient's pseudonym")
+        connection = self._connection(organisation, user, CHAINCODE)
+        return Actor(connection, keyring.msp_id, keyring.organisation_key())
+
+    def patient(self, pseudonym: str) -> Actor:
+        """The patient's own identity, which the custodian enrolled. Raises BadInput."""
+        for organisation, keyring in self._keyrings.items():
+            if keyring.has_user(pseudonym):
+                connection = self._connection(organisation, pseudonym, CHAINCODE)
+                return Actor(connection, pseudonym, keyring.patient_key(pseudonym))
+        raise BadInput("no organisation here enrolled a patient of this pseudonym: see `healthchain patients`")
+
+    def custodian(self, organisation: str) -> Custodian:
+        """Raises BadInput for an organisation that is no hospital."""
+        if self.topology.organisation(organisation).kind != "hospital":
+            raise BadInput(f"{organisation} is no hospital: only hospitals import records")
+        return Custodian(self.staff(organisation, CLINICIAN), self.keyring(organisation))
+
+    def _connection(self, organisation: str, user: str, chaincode: str) -> Connection:
+        identity = self.keyring(organisation).identity(user)
+        return Connection(self.network.gateway(organisation), identity, self.topology.channel, chaincode)
+
+    async def found(self) -> None:
+        """Define the contract, list the members, publish their keys. What an earlier attempt did is left alone."""
+        first = self.topology.organisations[0].name
+        if CHAINCODE not in self.network.peers[first].ledger.definitions:
+            arguments = commit_arguments(definition(self.topology))
+            connection = self._connection(first, ADMINISTRATOR, LIFECYCLE)
+            await connection.submit("CommitChaincodeDefinition", arguments)
+        founders = tuple(
+            members.Founder(one.msp_id, Kind(one.kind), one.title or one.name) for one in self.topology.organisations
+        )
+        try:
+            await self.staff(first, ADMINISTRATOR).submit("members:Found", members.Found(founders))
+        except Refused as refused:
+            if refused.code != Code.CONSORTIUM_FOUNDED:
+                raise
+        for one in self.topology.organisations:
+            await self._publish_key(one.name, one.msp_id)
+
+    async def _publish_key(self, organisation: str, msp_id: str) -> None:
+        actor = self.staff(organisation, ADMINISTRATOR)
+        listed = (await actor.ask("members:List", members.List(), members.Members)).members
+        if next(one for one in listed if one.msp_id == msp_id).key_version == 0:
+            await actor.submit("members:PublishKey", members.PublishKey(actor.key.public_bytes))
+
+
+def definition(topology: Topology) -> ChaincodeDefinition:
+    """The EHR contract as the members agree to run it: a majority endorses; all hold both collections."""
+    every_member = tuple(one.msp_id for one in topology.organisations)
+    collections = tuple(Collection(name, every_member) for name in (BODIES, ENVELOPES))
+    return ChaincodeDefinition(CHAINCODE, CONTRACT.version, 1, collections)
+
+
+@contextlib.asynccontextmanager
+async def opened(folder: Path, progress: Progress = lambda organisation, block: None) -> AsyncIterator[Consortium]:
+    """Raises GenesisMissing, FolderInUse, TopologyInvalid, CredentialsMissing, LogCorrupted."""
+    topology = stored_topology(folder)
+    agreed = [definition(topology)]
+    async with Network.opened(folder, topology, {CHAINCODE: CONTRACT}, agreed, progress=progress) as network:
+        yield Consortium(folder, topology, network)
+
+
+async def initialise(folder: Path, topology: Topology) -> None:
+    """Make a new consortium in the folder; an attempt that was cut off is completed. Raises FolderTaken."""
+    if _exists(folder / GENESIS):
+        if not await _unfinished(folder):
+            raise FolderTaken("there is a network in this folder already: choose another folder")
+    else:
+        if _exists(folder / "peers"):
+            raise FolderTaken("there are ledgers in this folder without a block 0: choose another folder")
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        write_private(folder / TOPOLOGY, write_topology(topology).encode())
+        for one in topology.organisations:
+            Keyring(organisation_folder(folder, topology, one.name)).create()
+        create(folder, topology, datetime.datetime.now(datetime.UTC))
+    async with opened(folder) as consortium:
+        await consortium.found()
+
+
+def _exists(path: Path) -> bool:
+    return path.exists()
+
+
+async def _unfinished(folder: Path) -> bool:
+    """Whether an earlier `initialise` was cut off before the last member published its key."""
+    async with opened(folder) as consortium:
+        last = consortium.topology.organisations[-1]
+        ledger = consortium.network.peers[last.name].ledger
+        if CHAINCODE not in ledger.definitions:
+            return True
+        return ledger.get(CHAINCODE, members.MEMBER_KEYS.key(last.msp_id)) is None
+
+
+def stored_topology(folder: Path) -> Topology:
+    """Raises GenesisMissing or TopologyInvalid."""
+    try:
+        text = (folder / TOPOLOGY).read_text()
+    except FileNotFoundError:
+        raise GenesisMissing("there is no network in this folder: make one with `healthchain init`") from None
+    return read_topology(text)

@@ -1,0 +1,59 @@
+"""Somebody who acts on the ledger: a connection that signs as them, and the key that opens what is sealed to them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+
+import msgspec
+
+from healthchain.client.errors import CommitFailed
+from healthchain.client.gateway import Committed, Connection
+from healthchain.contract.ids import Arguments, Result
+from healthchain.records.sealing import HpkeKey
+
+CONFLICT_TRIES = 8
+
+_Result = TypeVar("_Result", bound=Result)
+_Done = TypeVar("_Done")
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """`recipient` is how envelopes name this party: its organisation's MSP id, or a patient's pseudonym."""
+
+    connection: Connection
+    recipient: str
+    key: HpkeKey
+
+    @property
+    def channel(self) -> str:
+        return self.connection.channel_id
+
+    async def ask(self, function: str, arguments: Arguments, result: type[_Result]) -> _Result:
+        """Evaluate. Raises Refused or EvaluateFailed."""
+        answer = await self.connection.evaluate(function, msgspec.json.encode(arguments))
+        return msgspec.json.decode(answer, type=result)
+
+    async def submit(
+        self, function: str, arguments: Arguments, transient: Mapping[str, bytes] | None = None
+    ) -> Committed:
+        """Raises Refused, or the failure of a stage."""
+        return await self.connection.submit(function, msgspec.json.encode(arguments), transient=transient)
+
+
+async def repeated_on_conflict(attempt: Callable[[], Awaitable[_Done]]) -> _Done:
+    """For use cases that read, decide and submit: where somebody else came first, read and decide again."""
+    for tried in range(1, CONFLICT_TRIES + 1):
+        try:
+            return await attempt()
+        except CommitFailed as failed:
+            if not failed.is_conflict or tried == CONFLICT_TRIES:
+                raise
+    raise AssertionError
+
+
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000

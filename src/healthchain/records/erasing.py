@@ -1,0 +1,31 @@
+"""Erasing records, or all of a patient: bodies and envelopes are purged on every peer, a receipt stays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from healthchain.contract import erasure
+from healthchain.records.actor import Actor, repeated_on_conflict
+
+AT_ONCE = 100
+
+
+async def erase_records(actor: Actor, patient: str, ids: Sequence[str]) -> int:
+    """All versions of these records; answers with the number of the last block. Raises Refused."""
+    block = 0
+    for begin in range(0, len(ids), AT_ONCE):
+        erasing = erasure.EraseRecords(patient=patient, records=tuple(ids[begin : begin + AT_ONCE]))
+        committed = await repeated_on_conflict(lambda one=erasing: actor.submit("records:Erase", one))
+        block = committed.block
+    return block
+
+
+async def erase_patient(actor: Actor, patient: str) -> int:
+    """Access ends with the first call; calls go on until no body is left. Answers with the last block's number."""
+    while True:
+        erasing = erasure.ErasePatient(patient=patient)
+        committed = await repeated_on_conflict(lambda one=erasing: actor.submit("patients:Erase", one))
+        if msgspec.json.decode(committed.result, type=erasure.Erased).remaining == 0:
+            return committed.block

@@ -1,0 +1,92 @@
+"""A patient's compartment keys as one party holds them, opened from their envelopes; and new envelopes for others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from healthchain.contract import keys, members, patients
+from healthchain.contract.envelopes import Address
+from healthchain.errors import BadInput
+from healthchain.records.actor import Actor
+from healthchain.records.sealing import BodySealer, EnvelopeContext, open_envelope, seal_envelope
+
+
+@dataclass(frozen=True, slots=True)
+class CompartmentKey:
+    """`index` is the number of the compartment's name, which only holders of the key know."""
+
+    compartment: str
+    epoch: int
+    key: bytes
+    index: int
+
+
+class HeldKeys:
+    """By compartment and epoch."""
+
+    def __init__(self, opened: Iterable[CompartmentKey]) -> None:
+        self._keys = {(one.compartment, one.epoch): one for one in opened}
+        self._sealers: dict[tuple[str, int], BodySealer] = {}
+
+    def __iter__(self) -> Iterator[CompartmentKey]:
+        return iter(self._keys.values())
+
+    def sealer(self, compartment: str, epoch: int) -> BodySealer | None:
+        """None if the party does not hold that key."""
+        place = (compartment, epoch)
+        if place not in self._sealers:
+            if place not in self._keys:
+                return None
+            self._sealers[place] = BodySealer(self._keys[place].key)
+        return self._sealers[place]
+
+    def newest(self) -> dict[int, CompartmentKey]:
+        """The newest key of each compartment, by the number of its name."""
+        return {one.index: one for one in sorted(self._keys.values(), key=lambda one: one.epoch)}
+
+    def index(self, compartment: str) -> int | None:
+        return next((one.index for one in self._keys.values() if one.compartment == compartment), None)
+
+
+async def within_session(actor: Actor, patient: str, session: str) -> HeldKeys:
+    """Of all epochs, as far as the session goes."""
+    found = await actor.ask("keys:Get", keys.Get(session=session, patient=patient), keys.Envelopes)
+    return _opened(actor, patient, found)
+
+
+async def for_writing(actor: Actor, patient: str) -> HeldKeys:
+    """Of the current epoch, where the party may write."""
+    found = await actor.ask("keys:GetForWriting", keys.GetForWriting(patient=patient), keys.Envelopes)
+    return _opened(actor, patient, found)
+
+
+async def public_keys(actor: Actor, patient: str) -> dict[str, bytes]:
+    """Of every party whose key is on the ledger: members by MSP id, and the patient."""
+    listed = await actor.ask("members:List", members.List(), members.Members)
+    known = {one.msp_id: one.public_key for one in listed.members if one.public_key is not None}
+    registered = await actor.ask("patients:Get", patients.Get(patient=patient), patients.RegisteredPatient)
+    return known | ({patient: registered.public_key} if registered.public_key else {})
+
+
+def seal_for(
+    channel: str, patient: str, recipients: Mapping[str, bytes], keys_by_recipient: Iterable[tuple[str, CompartmentKey]]
+) -> dict[str, bytes]:
+    """Transient data: envelope key -> ciphertext, for each (recipient, key). Raises BadInput without a public key."""
+    sealed = {}
+    for recipient, one in keys_by_recipient:
+        if recipient not in recipients:
+            raise BadInput("a recipient has not published its encryption key yet")
+        context = EnvelopeContext(channel, patient, one.compartment, one.epoch, recipient)
+        address = Address(one.compartment, recipient, one.epoch)
+        sealed[address.key] = seal_envelope(recipients[recipient], context, one.key, one.index)
+    return sealed
+
+
+def _opened(actor: Actor, patient: str, found: keys.Envelopes) -> HeldKeys:
+    opened = []
+    for one in found.envelopes:
+        context = EnvelopeContext(actor.channel, patient, one.compartment, one.epoch, actor.recipient)
+        key, index = open_envelope(actor.key, context, one.ciphertext)
+        opened.append(CompartmentKey(one.compartment, one.epoch, key, index))
+    return HeldKeys(opened)
