@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 from healthchain.client.gateway import Connection
@@ -16,6 +16,7 @@ from healthchain.contract.ids import BODIES, ENVELOPES, Kind
 from healthchain.errors import BadInput, Refused
 from healthchain.identity.folders import write_private
 from healthchain.network.network import Network, Progress
+from healthchain.network.peer import Chaincode
 from healthchain.network.provision import GENESIS, GenesisMissing, create, organisation_folder
 from healthchain.records.actor import Actor
 from healthchain.records.importing import Custodian
@@ -54,14 +55,14 @@ class Consortium:
                 return self.patient(user)
             roles = ", ".join(self.topology.organisation(organisation).roles)
             raise BadInput(f"{organisation} has no such user: choose one of {roles}, or a patient's pseudonym")
-        connection = self._connection(organisation, user, CHAINCODE)
+        connection = self.connection(organisation, user, CHAINCODE)
         return Actor(connection, keyring.msp_id, keyring.organisation_key())
 
     def patient(self, pseudonym: str) -> Actor:
         """The patient's own identity, which the custodian enrolled. Raises BadInput."""
         for organisation, keyring in self._keyrings.items():
             if keyring.has_user(pseudonym):
-                connection = self._connection(organisation, pseudonym, CHAINCODE)
+                connection = self.connection(organisation, pseudonym, CHAINCODE)
                 return Actor(connection, pseudonym, keyring.patient_key(pseudonym))
         raise BadInput("no organisation here enrolled a patient of this pseudonym: see `healthchain patients`")
 
@@ -71,17 +72,14 @@ class Consortium:
             raise BadInput(f"{organisation} is no hospital: only hospitals import records")
         return Custodian(self.staff(organisation, CLINICIAN), self.keyring(organisation))
 
-    def _connection(self, organisation: str, user: str, chaincode: str) -> Connection:
+    def connection(self, organisation: str, user: str, chaincode: str) -> Connection:
         identity = self.keyring(organisation).identity(user)
         return Connection(self.network.gateway(organisation), identity, self.topology.channel, chaincode)
 
     async def found(self) -> None:
         """Define the contract, list the members, publish their keys. What an earlier attempt did is left alone."""
         first = self.topology.organisations[0].name
-        if CHAINCODE not in self.network.peers[first].ledger.definitions:
-            arguments = commit_arguments(definition(self.topology))
-            connection = self._connection(first, ADMINISTRATOR, LIFECYCLE)
-            await connection.submit("CommitChaincodeDefinition", arguments)
+        await self.define(definition(self.topology))
         founders = tuple(
             members.Founder(one.msp_id, Kind(one.kind), one.title or one.name) for one in self.topology.organisations
         )
@@ -92,6 +90,13 @@ class Consortium:
                 raise
         for one in self.topology.organisations:
             await self._publish_key(one.name, one.msp_id)
+
+    async def define(self, agreed: ChaincodeDefinition) -> None:
+        """Commit a chaincode's definition, unless it is there; each organisation approves what it was opened with."""
+        first = self.topology.organisations[0].name
+        if agreed.name not in self.network.peers[first].ledger.definitions:
+            connection = self.connection(first, ADMINISTRATOR, LIFECYCLE)
+            await connection.submit("CommitChaincodeDefinition", commit_arguments(agreed))
 
     async def _publish_key(self, organisation: str, msp_id: str) -> None:
         actor = self.staff(organisation, ADMINISTRATOR)
@@ -108,33 +113,39 @@ def definition(topology: Topology) -> ChaincodeDefinition:
 
 
 @contextlib.asynccontextmanager
-async def opened(folder: Path, progress: Progress = lambda organisation, block: None) -> AsyncIterator[Consortium]:
-    """Raises GenesisMissing, FolderInUse, TopologyInvalid, CredentialsMissing, LogCorrupted."""
+async def opened(
+    folder: Path,
+    progress: Progress = lambda organisation, block: None,
+    extra: Sequence[tuple[ChaincodeDefinition, Chaincode]] = (),
+) -> AsyncIterator[Consortium]:
+    """With chaincodes besides the contract, if given. Raises what `Network.opened` raises, and TopologyInvalid."""
     topology = stored_topology(folder)
-    agreed = [definition(topology)]
-    async with Network.opened(folder, topology, {CHAINCODE: CONTRACT}, agreed, progress=progress) as network:
+    agreed = [definition(topology), *[one for one, _ in extra]]
+    chaincodes = {CHAINCODE: CONTRACT, **{one.name: chaincode for one, chaincode in extra}}
+    async with Network.opened(folder, topology, chaincodes, agreed, progress=progress) as network:
         yield Consortium(folder, topology, network)
 
 
 async def initialise(folder: Path, topology: Topology) -> None:
     """Make a new consortium in the folder; an attempt that was cut off is completed. Raises FolderTaken."""
-    if _exists(folder / GENESIS):
-        if not await _unfinished(folder):
-            raise FolderTaken("there is a network in this folder already: choose another folder")
-    else:
-        if _exists(folder / "peers"):
-            raise FolderTaken("there are ledgers in this folder without a block 0: choose another folder")
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        write_private(folder / TOPOLOGY, write_topology(topology).encode())
-        for one in topology.organisations:
-            Keyring(organisation_folder(folder, topology, one.name)).create()
-        create(folder, topology, datetime.datetime.now(datetime.UTC))
+    if _prepared(folder, topology) and not await _unfinished(folder):
+        raise FolderTaken("there is a network in this folder already: choose another folder")
     async with opened(folder) as consortium:
         await consortium.found()
 
 
-def _exists(path: Path) -> bool:
-    return path.exists()
+def _prepared(folder: Path, topology: Topology) -> bool:
+    """Whether credentials and block 0 were there already; they are now."""
+    if (folder / GENESIS).exists():
+        return True
+    if (folder / "peers").exists():
+        raise FolderTaken("there are ledgers in this folder without a block 0: choose another folder")
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    write_private(folder / TOPOLOGY, write_topology(topology).encode())
+    for one in topology.organisations:
+        Keyring(organisation_folder(folder, topology, one.name)).create()
+    create(folder, topology, datetime.datetime.now(datetime.UTC))
+    return False
 
 
 async def _unfinished(folder: Path) -> bool:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import sys
-
 
 def main() -> int:
-    print("healthchain: no commands yet", file=sys.stderr)
-    return 2
+    """The program `healthchain`; answers with its exit status."""
+    from healthchain.cli.commands import run
+
+    return run()

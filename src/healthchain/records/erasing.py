@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import msgspec
 
@@ -17,7 +18,7 @@ async def erase_records(actor: Actor, patient: str, ids: Sequence[str]) -> int:
     block = 0
     for begin in range(0, len(ids), AT_ONCE):
         erasing = erasure.EraseRecords(patient=patient, records=tuple(ids[begin : begin + AT_ONCE]))
-        committed = await repeated_on_conflict(lambda one=erasing: actor.submit("records:Erase", one))
+        committed = await repeated_on_conflict(partial(actor.submit, "records:Erase", erasing))
         block = committed.block
     return block
 
@@ -26,6 +27,6 @@ async def erase_patient(actor: Actor, patient: str) -> int:
     """Access ends with the first call; calls go on until no body is left. Answers with the last block's number."""
     while True:
         erasing = erasure.ErasePatient(patient=patient)
-        committed = await repeated_on_conflict(lambda one=erasing: actor.submit("patients:Erase", one))
+        committed = await repeated_on_conflict(partial(actor.submit, "patients:Erase", erasing))
         if msgspec.json.decode(committed.result, type=erasure.Erased).remaining == 0:
             return committed.block

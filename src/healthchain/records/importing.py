@@ -1,8 +1,8 @@
 """Importing a FHIR Bundle: one patient's resources become sealed records of their custodian.
 
-1. The whole bundle is validated before anything is written. 2. The patient is registered, unless known: pseudonym,
-record ids and compartment ids are keyed hashes of the source (docs/decisions/0005), so that a repeated import finds
-what an earlier one wrote. 3. What is new is written, what changed is amended, what is equal is left alone.
+1. The whole bundle was validated before anything is written (`bundle`). 2. The patient is registered, unless known:
+pseudonym, record ids and compartment ids are keyed hashes of the source (docs/decisions/0005), so that a repeated
+import finds what an earlier one wrote. 3. What is new is written, what changed is amended, what is equal left alone.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from healthchain.contract.records import ListedHeader, RecordStatus, WrittenStat
 from healthchain.errors import Refused
 from healthchain.records import keys
 from healthchain.records.actor import Actor, repeated_on_conflict
-from healthchain.records.bundle import Entry, ParsedBundle, parse_bundle
+from healthchain.records.bundle import Entry, ParsedBundle
 from healthchain.records.canonical import canonical_json
 from healthchain.records.compartments import NAMES, classify_bundle
 from healthchain.records.keyring import Keyring
@@ -65,9 +65,10 @@ class _Planned:
     compartment: int
 
 
-async def import_bundle(custodian: Custodian, data: bytes, progress: Progress = lambda resources: None) -> Imported:
-    """Raises BundleRefused before anything is written, or Refused."""
-    bundle = parse_bundle(data)
+async def import_bundle(
+    custodian: Custodian, bundle: ParsedBundle, progress: Progress = lambda resources: None
+) -> Imported:
+    """A bundle that `parse_bundle` found valid. Raises Refused."""
     patient = custodian.keyring.opaque_id("patient", bundle.patient.full_url)
     known = await _register(custodian, patient)
     ids = {entry.full_url: custodian.keyring.opaque_id("record", patient, entry.full_url) for entry in bundle.entries}

@@ -120,6 +120,29 @@ async def read_all(actor: Actor, patient: str, purpose: Purpose) -> list[ReadRec
         return await opened.read(live)
 
 
+@dataclass(frozen=True, slots=True)
+class ListedRecord:
+    """A header with its compartment's name, which only holders of the key know."""
+
+    id: str
+    version: int
+    status: str
+    compartment: str
+    author: str
+    time_ms: int
+
+
+async def list_all(actor: Actor, patient: str, purpose: Purpose) -> list[ListedRecord]:
+    """Headers of all that this user may read, erased records too. Raises Refused."""
+    async with session(actor, patient, purpose) as opened:
+        listed = []
+        for one in await opened.headers():
+            index = opened.keys.index(one.compartment)
+            name = "" if index is None else NAMES[index]
+            listed.append(ListedRecord(one.id, one.version, one.status.value, name, one.author, one.time_ms))
+        return listed
+
+
 def as_bundle(found: Sequence[ReadRecord]) -> bytes:
     """A FHIR collection Bundle; every resource byte for byte as it was imported."""
     entries = [Content(one.full_url, msgspec.Raw(one.resource)) for one in found]

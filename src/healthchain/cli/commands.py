@@ -1,0 +1,427 @@
+"""The commands of `healthchain`: each reads its options, calls a use case, prints the result.
+
+Imports of anything heavy are inside the commands, so that `--help` is quick.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from healthchain.cli.output import FOUND, Output, failures, run_async
+
+app = typer.Typer(
+    help="A consortium blockchain for electronic health records.",
+    epilog="Start with: healthchain demo",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+Folder = Annotated[Path, typer.Option("--dir", help="The consortium's folder.", envvar="HEALTHCHAIN_DIR")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+Org = Annotated[str, typer.Option("--org", help="The organisation that acts, as the topology names it.")]
+Patient = Annotated[str, typer.Option("--patient", help="The patient's pseudonym.")]
+PurposeOption = Annotated[str, typer.Option("--purpose", help="Purpose of use: TREAT, HPAYMT, HOPERAT, PATRQT, ...")]
+
+
+def run() -> int:
+    """Exit status of the program, see `healthchain.cli.output`."""
+    try:
+        status = app(standalone_mode=False)
+    except KeyboardInterrupt:
+        return 130
+    except Exception as error:  # noqa: BLE001 (the outermost edge)
+        return _usage_or_defect(error)
+    return status if isinstance(status, int) else 0
+
+
+def _usage_or_defect(error: Exception) -> int:
+    import click
+
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        print(error.format_message())
+        return 2
+    if isinstance(error, click.ClickException):
+        error.show()
+        return 2
+    if isinstance(error, click.exceptions.Exit):
+        return int(error.exit_code)
+    if isinstance(error, click.Abort):
+        return 130
+    # A defect of ours. Its message may quote data, so only its kind and place are shown.
+    place = error.__traceback__
+    while place is not None and place.tb_next is not None:
+        place = place.tb_next
+    where = f"{Path(place.tb_frame.f_code.co_filename).name}:{place.tb_lineno}" if place else "?"
+    print(f"error: a defect in HealthChain ({type(error).__name__} at {where}): please report it", file=sys.stderr)
+    return 1
+
+
+@app.command(epilog="Example: healthchain init --dir consortium")
+def init(
+    folder: Folder,
+    topology: Annotated[Path | None, typer.Option(help="A topology file; default: the demo's four members.")] = None,
+    json: Json = False,
+) -> None:
+    """Make a new consortium: certificates, keys, block 0, the contract, the founding members."""
+    from healthchain.app.consortium import initialise
+    from healthchain.config import DEFAULT, read_topology
+    from healthchain.errors import BadInput
+
+    output = Output(as_json=json)
+    with failures(output):
+        try:
+            chosen = read_topology(topology.read_text()) if topology else DEFAULT
+        except (OSError, UnicodeDecodeError):
+            raise BadInput("the topology file cannot be read: give a TOML file") from None
+        run_async(initialise(folder, chosen))
+        organisations = [one.name for one in chosen.organisations]
+        output.result(
+            {"organisations": organisations, "channel": chosen.channel},
+            f"A consortium of {len(organisations)}: {', '.join(organisations)}.",
+        )
+
+
+@app.command(epilog="Example: healthchain demo --json")
+def demo(
+    folder: Annotated[
+        Path | None, typer.Option("--dir", help="Keep the consortium here; default: thrown away.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Walk real records through a consortium: import, refuse, grant, read, revoke, audit, erase, verify."""
+    import tempfile
+
+    from healthchain.app import demo as scenario
+
+    output = Output(as_json=json)
+    with failures(output), tempfile.TemporaryDirectory() as scratch:
+        facts = run_async(scenario.run(folder or Path(scratch) / "consortium", output.say))
+        output.result(asdict(facts), f"{facts.transactions} transactions in {facts.blocks} blocks.")
+
+
+@app.command("import", epilog="Example: healthchain import --dir consortium --org general-hospital bundle.json.gz")
+def import_(
+    folder: Folder,
+    org: Org,
+    files: Annotated[list[Path], typer.Argument(help="FHIR R4 Bundles of one patient each, JSON or gzip.")],
+    json: Json = False,
+) -> None:
+    """Seal a FHIR Bundle's resources and write them; repeating it writes only what is new or changed."""
+    import time
+
+    from healthchain.app.consortium import opened
+    from healthchain.app.input import read_file
+    from healthchain.errors import BadInput
+    from healthchain.records.bundle import ParsedBundle, parse_bundle
+    from healthchain.records.importing import Imported, import_bundle
+
+    output = Output(as_json=json)
+
+    def parsed(path: Path) -> ParsedBundle:
+        try:
+            return parse_bundle(read_file(path))
+        except BadInput as error:
+            raise BadInput(f"{path.name}: {error}") from None
+
+    async def work(bundles: dict[str, ParsedBundle]) -> dict[str, Imported]:
+        async with opened(folder) as consortium:
+            custodian = consortium.custodian(org)
+            with output.progress("importing", sum(len(one.entries) for one in bundles.values())) as advance:
+                return {name: await import_bundle(custodian, one, advance) for name, one in bundles.items()}
+
+    with failures(output):
+        if len({path.name for path in files}) != len(files):
+            raise BadInput("two files have one name, which the result could not tell apart: import them one by one")
+        started = time.perf_counter()
+        bundles = {path.name: parsed(path) for path in files}  # all of them before anything is written
+        done = run_async(work(bundles))
+        facts: dict[str, Any] = {
+            "patients": {name: one.patient for name, one in done.items()},
+            "resources": sum(one.resources for one in done.values()),
+            "written": sum(one.written for one in done.values()),
+            "amended": sum(one.amended for one in done.values()),
+            "unchanged": sum(one.unchanged for one in done.values()),
+            "seconds": round(time.perf_counter() - started, 3),
+        }
+        lines = [f"{one.patient}  {one.resources} resources" for one in done.values()]
+        counts = "{written} written, {amended} amended, {unchanged} unchanged, {seconds} s".format(**facts)
+        output.result(facts, "\n".join([*lines, counts]))
+
+
+@app.command(epilog="Example: healthchain patients --dir consortium --org general-hospital")
+def patients(folder: Folder, org: Org, json: Json = False) -> None:
+    """List the pseudonyms of a hospital's patients."""
+    from healthchain.app.consortium import CLINICIAN, opened
+    from healthchain.records.patients import pseudonyms
+
+    output = Output(as_json=json)
+
+    async def work() -> list[str]:
+        async with opened(folder) as consortium:
+            return await pseudonyms(consortium.staff(org, CLINICIAN))
+
+    with failures(output):
+        found = run_async(work())
+        output.result({"patients": found}, "\n".join(found) if found else "no patients")
+
+
+@app.command(epilog="Example: healthchain records --dir consortium --org general-hospital --patient PSEUDONYM")
+def records(
+    folder: Folder,
+    org: Org,
+    patient: Patient,
+    user: Annotated[str, typer.Option(help="Who reads.")] = "clinician",
+    purpose: PurposeOption = "TREAT",
+    json: Json = False,
+) -> None:
+    """List the headers of a patient's records: ids, versions, authors; no content."""
+    from healthchain.app.consortium import opened
+    from healthchain.records.reading import ListedRecord, list_all
+
+    output = Output(as_json=json)
+
+    async def work() -> list[ListedRecord]:
+        async with opened(folder) as consortium:
+            return await list_all(consortium.staff(org, user), patient, _purpose(purpose))
+
+    with failures(output):
+        found = run_async(work())
+        lines = [f"{one.id}  v{one.version}  {one.status:16}  {one.compartment:32}  {one.author}" for one in found]
+        output.result({"records": [asdict(one) for one in found]}, "\n".join(lines) if lines else "no records")
+
+
+@app.command(
+    epilog="Example: healthchain read --dir consortium --org city-clinic --user clinician --patient PSEUDONYM"
+    " --purpose TREAT"
+)
+def read(
+    folder: Folder,
+    org: Org,
+    user: Annotated[str, typer.Option(help="Who reads.")],
+    patient: Patient,
+    purpose: PurposeOption = "TREAT",
+    json: Json = False,
+) -> None:
+    """Read all that a user may read, as a FHIR collection Bundle; exit status 3 and a code if refused."""
+    from healthchain.app.consortium import opened
+    from healthchain.records.reading import as_bundle, read_all
+
+    output = Output(as_json=json)
+
+    async def work() -> bytes:
+        async with opened(folder) as consortium:
+            return as_bundle(await read_all(consortium.staff(org, user), patient, _purpose(purpose)))
+
+    with failures(output):
+        output.raw(run_async(work()))
+
+
+@app.command(epilog="Example: healthchain grant --dir consortium --patient PSEUDONYM --to city-clinic --purpose TREAT")
+def grant(
+    folder: Folder,
+    patient: Patient,
+    to: Annotated[str, typer.Option(help="The organisation that may.")],
+    purpose: Annotated[list[str], typer.Option(help="Purpose of use; repeat for several.")] = ["TREAT"],  # noqa: B006
+    action: Annotated[list[str], typer.Option(help="read or contribute; repeat for both.")] = ["read"],  # noqa: B006
+    compartment: Annotated[list[str] | None, typer.Option(help="A compartment's name; default: all.")] = None,
+    days: Annotated[int, typer.Option(min=1, max=3650, help="For how long.")] = 365,
+    json: Json = False,
+) -> None:
+    """As the patient: give an organisation a consent, and seal the compartments' keys to it."""
+    from healthchain.app.consortium import opened
+    from healthchain.contract.ids import Action
+    from healthchain.records import consenting
+    from healthchain.records.actor import now_ms
+
+    output = Output(as_json=json)
+
+    async def work() -> str:
+        async with opened(folder) as consortium:
+            decision = consenting.Decision(
+                grantee=consortium.topology.organisation(to).msp_id,
+                purposes=tuple(_purpose(one) for one in purpose),
+                actions=tuple(_one_of(Action, one, "action") for one in action),
+                end_ms=now_ms() + days * 24 * 60 * 60 * 1000,
+                compartments=tuple(compartment or ()),
+            )
+            return await consenting.grant(consortium.patient(patient), decision)
+
+    with failures(output):
+        consent = run_async(work())
+        output.result({"consent": consent}, f"consent {consent}")
+
+
+@app.command(epilog="Example: healthchain revoke --dir consortium --patient PSEUDONYM --from city-clinic")
+def revoke(
+    folder: Folder,
+    patient: Patient,
+    grantee: Annotated[str | None, typer.Option("--from", help="The organisation that may no longer.")] = None,
+    consent: Annotated[list[str] | None, typer.Option(help="Or one consent's id; repeat for several.")] = None,
+    json: Json = False,
+) -> None:
+    """As the patient: end consents; keys are purged and new ones come into force."""
+    from healthchain.app.consortium import opened
+    from healthchain.errors import BadInput
+    from healthchain.records import consenting
+
+    output = Output(as_json=json)
+
+    async def work() -> int:
+        if bool(grantee) == bool(consent):
+            raise BadInput("say either --from ORGANISATION or --consent ID")
+        async with opened(folder) as consortium:
+            msp_id = consortium.topology.organisation(grantee).msp_id if grantee else None
+            actor = consortium.patient(patient)
+            return await consenting.revoke(actor, grantee=msp_id, consent_ids=consent or ())
+
+    with failures(output):
+        block = run_async(work())
+        output.result({"revoked": True, "block": block}, f"revoked in block {block}")
+
+
+@app.command(epilog="Example: healthchain audit --dir consortium --patient PSEUDONYM")
+def audit(folder: Folder, patient: Patient, json: Json = False) -> None:
+    """As the patient: list who touched the records, when and for which purpose."""
+    import datetime
+
+    import msgspec
+
+    from healthchain.app.consortium import opened
+    from healthchain.contract.audit import Entry
+    from healthchain.records.auditing import trail
+
+    output = Output(as_json=json)
+
+    async def work() -> list[Entry]:
+        async with opened(folder) as consortium:
+            return await trail(consortium.patient(patient), patient)
+
+    def line(one: Entry) -> str:
+        when = datetime.datetime.fromtimestamp(one.time_ms / 1000, datetime.UTC).isoformat(timespec="seconds")
+        return f"{when}  {one.happening:16} {one.user:40} {one.purpose or ''}"
+
+    with failures(output):
+        found = run_async(work())
+        output.result({"entries": [msgspec.to_builtins(one) for one in found]}, "\n".join(line(one) for one in found))
+
+
+@app.command(epilog="Example: healthchain erase --dir consortium --patient PSEUDONYM --record ID")
+def erase(
+    folder: Folder,
+    patient: Patient,
+    record: Annotated[list[str] | None, typer.Option(help="A record's id; default: all of the patient.")] = None,
+    json: Json = False,
+) -> None:
+    """As the patient: erase records, or everything; ciphertext and keys are purged on every peer's disk."""
+    from healthchain.app.consortium import opened
+    from healthchain.records import erasing
+
+    output = Output(as_json=json)
+
+    async def work() -> int:
+        async with opened(folder) as consortium:
+            actor = consortium.patient(patient)
+            if record:
+                return await erasing.erase_records(actor, patient, record)
+            return await erasing.erase_patient(actor, patient)
+
+    with failures(output):
+        block = run_async(work())
+        output.result({"erased": True, "block": block}, f"erased in block {block}")
+
+
+@app.command(epilog="Example: healthchain blocks --dir consortium --last 5")
+def blocks(
+    folder: Folder,
+    last: Annotated[int, typer.Option(min=1, max=1000, help="How many, from the newest.")] = 10,
+    json: Json = False,
+) -> None:
+    """List blocks: number, hash, transactions and their validation codes."""
+    from healthchain.app.blocks import BlockSummary, summaries
+    from healthchain.app.consortium import opened
+
+    output = Output(as_json=json)
+
+    async def work() -> list[BlockSummary]:
+        async with opened(folder) as consortium:
+            return summaries(consortium.network, last)
+
+    with failures(output):
+        found = run_async(work())
+        lines = [f"{one.number:8}  {one.hash[:16]}  {one.transactions:5} transactions  {one.codes}" for one in found]
+        output.result({"blocks": [asdict(one) for one in found]}, "\n".join(lines))
+
+
+@app.command(epilog="Example: healthchain verify --dir consortium")
+def verify(folder: Folder, json: Json = False) -> None:
+    """Recompute everything on every peer, from hashes and signatures to private values; exit status 4 if not clean."""
+    from healthchain.app.verify import verify as check
+
+    output = Output(as_json=json)
+    with failures(output):
+        with output.progress("verifying", None) as advance:
+            found = check(folder, lambda organisation, block: advance(1))
+        facts = {
+            "clean": found.clean,
+            "findings": [asdict(one) for one in found.findings],
+            "blocks": found.height,
+            "transactions": found.transactions,
+            "seconds": round(found.seconds, 3),
+        }
+        lines = [f"{one.peer}: {one.where}: {one.what}" for one in found.findings]
+        clean = f"clean: {found.height} blocks, {found.transactions} transactions, equal on every peer"
+        if not found.clean:
+            output.end(FOUND, facts, "\n".join(lines))
+        output.result(facts, clean)
+
+
+@app.command(epilog="Example: healthchain bench --workload record --organisations 3 --in-flight 300 --seconds 10")
+def bench(
+    workload: Annotated[str, typer.Option(help="put, record or import.")] = "record",
+    organisations: Annotated[int, typer.Option(min=1, max=50, help="Members of the consortium.")] = 3,
+    in_flight: Annotated[int, typer.Option("--in-flight", min=1, max=2000, help="Transactions at once.")] = 300,
+    seconds: Annotated[float, typer.Option(min=0.1, max=3600, help="How long to measure.")] = 10,
+    records_before: Annotated[int, typer.Option("--records-before", min=0, help="Records on the ledger first.")] = 0,
+    folder: Annotated[Path | None, typer.Option("--dir", help="Measure here; default: a temporary folder.")] = None,
+    json: Json = False,
+) -> None:
+    """Measure this machine: throughput, latency, memory, and its own signature rates beside them."""
+    import tempfile
+
+    from healthchain.app import bench as benchmark
+
+    output = Output(as_json=json)
+    with failures(output), tempfile.TemporaryDirectory() as scratch:
+        load = benchmark.Load(_workload(workload), organisations, in_flight, seconds, records_before)
+        with output.progress("measuring", None) as advance:
+            figures = run_async(benchmark.run(folder or Path(scratch) / "bench", load, advance))
+        facts = asdict(figures)
+        output.result(facts, "\n".join(f"{name:28} {value}" for name, value in facts.items()))
+
+
+def _purpose(name: str) -> Any:
+    from healthchain.contract.ids import Purpose
+
+    return _one_of(Purpose, name, "purpose")
+
+
+def _workload(name: str) -> Any:
+    from healthchain.app.bench import Workload
+
+    return _one_of(Workload, name, "workload")
+
+
+def _one_of(kind: Any, name: str, what: str) -> Any:
+    from healthchain.errors import BadInput
+
+    try:
+        return kind(name)
+    except ValueError:
+        raise BadInput(f"there is no such {what}: choose one of {', '.join(kind)}") from None
