@@ -144,7 +144,7 @@ def _block(entry: Entry, number: int) -> common_pb2.Block:
         block = common_pb2.Block.FromString(entry.body or b"")
     except DecodeError:
         block = common_pb2.Block()
-    if entry.tag != number or block.header.number != number or not block.data.data:
+    if entry.tag != number or block.header.number != number:
         raise LogCorrupted(f"block {number} is damaged on disk: run `healthchain verify`")
     return block
 
