@@ -37,12 +37,11 @@ def main(definitions: Path) -> None:
     types, names, bound = _types(structures)
     sets = {url: _systems(url, terminology) for url in sorted(bound)}
     table = {
-        "codes": {url: sorted(set().union(*systems.values())) for url, systems in sets.items()},
+        "codes": {url: sorted(set().union(*sets[url].values())) for url in sets if not bound[url]},
         "names": sorted(names),
-        "systems": {url: sets[url] for url in sorted(bound) if bound[url]},
+        "systems": {url: sets[url] for url in sets if bound[url]},
         "types": _leading_to_a_binding(types),
     }
-    table["codes"] = {url: codes for url, codes in table["codes"].items() if url not in table["systems"]}
     text = json.dumps(table, sort_keys=True, separators=(",", ":")).replace("http://hl7.org/fhir/ValueSet/", "")
     TARGET.write_text(text + "\n")
 
