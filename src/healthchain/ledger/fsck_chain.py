@@ -1,0 +1,239 @@
+"""The blocks computed again in memory: every signature, code and commit hash, and the rows that the tables should have.
+
+The rules are the ledger's (`quorum`, `validate`, `mvcc`), which are pure; nothing that a running peer computed is used.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+
+from fabric_protos.common import common_pb2
+from google.protobuf.message import DecodeError
+
+from healthchain.identity.keys import signature_holds
+from healthchain.ledger.channel import Channel
+from healthchain.ledger.fsck_log import Findings, Frame
+from healthchain.ledger.fsck_private import PrivateLog
+from healthchain.ledger.ledger import chained_commit_hash, read_definitions
+from healthchain.ledger.mvcc import Outcome, check
+from healthchain.ledger.quorum import BlockRefused, block_signature_checks, check_link
+from healthchain.ledger.recovery import decode_block
+from healthchain.ledger.state import BLOCK, TRANSACTION, TX_BITS, U64, history_prefix, state_key, unpack_version
+from healthchain.ledger.validate import NO_FATE, Decoded, SignatureCheck, preliminary_codes
+from healthchain.ledger.view import Value
+from healthchain.wire.block import commit_hash, header_hash, transaction_codes
+from healthchain.wire.lifecycle import LIFECYCLE, ChaincodeDefinition
+from healthchain.wire.transaction import Code
+
+BLOCK_LOG = "block log"
+_LIFECYCLE_PREFIX = state_key(LIFECYCLE, "")
+
+
+@dataclass(slots=True)
+class Rebuilt:
+    """What the blocks give. Of a value only its hash is kept: the memory holds keys, versions and hashes."""
+
+    private: PrivateLog
+    whole: bool = True
+    tip_hash: bytes = b""
+    commit_hashes: list[bytes] = field(default_factory=list)
+    transaction_count: int = 0
+    state: dict[bytes, bytes] = field(default_factory=dict)  # key -> version u64, SHA-256(value)
+    history: set[bytes] = field(default_factory=set)
+    transactions: dict[bytes, bytes] = field(default_factory=dict)
+    blocks: list[bytes] = field(default_factory=list)
+    definitions: dict[str, ChaincodeDefinition] = field(default_factory=dict)
+    _lifecycle: dict[bytes, Value] = field(default_factory=dict)
+    _sorted: list[bytes] = field(default_factory=list)
+    _unsorted: list[bytes] = field(default_factory=list)
+
+    # mvcc.CommittedVersions
+
+    def version(self, key: bytes) -> int | None:
+        row = self.state.get(key)
+        return U64.unpack_from(row)[0] if row else None
+
+    def hashed_version(self, key: bytes) -> int | None:
+        return self.private.version(key)
+
+    def range_versions(self, start: bytes, end: bytes) -> Iterator[tuple[bytes, int]]:
+        if self._unsorted:
+            self._sorted = sorted({*self._sorted, *self._unsorted} & self.state.keys())
+            self._unsorted = []
+        for index in range(bisect_left(self._sorted, start), bisect_left(self._sorted, end)):
+            version = self.version(self._sorted[index])
+            if version is not None:
+                yield self._sorted[index], version
+
+    # ledger.LifecycleState
+
+    def get(self, namespace: str, key: str) -> Value | None:
+        return self._lifecycle.get(state_key(namespace, key))
+
+    def range(self, namespace: str, start: str, end: str) -> Iterator[tuple[str, Value]]:
+        first, last = state_key(namespace, start), state_key(namespace, end)
+        for key in sorted(self._lifecycle):
+            if first <= key < last:
+                yield key[len(_LIFECYCLE_PREFIX) :].decode(), self._lifecycle[key]
+
+    def apply(self, outcome: Outcome) -> None:
+        for key, version in outcome.overwritten:
+            self.history.add(history_prefix(key) + U64.pack(version))
+        for key, (version, value) in outcome.state.items():
+            self._write(key, version, value)
+        self.private.apply(outcome.hashed)
+        if any(key.startswith(_LIFECYCLE_PREFIX) for key in outcome.state):
+            self.definitions = read_definitions(self)
+
+    def _write(self, key: bytes, version: int, value: bytes | None) -> None:
+        before = self.state.pop(key, None)
+        if before is not None:
+            self.history.add(history_prefix(key) + before[:8])
+        if value is None:
+            self.history.add(history_prefix(key) + U64.pack(version))
+            self._lifecycle.pop(key, None)
+            return
+        self.state[key] = U64.pack(version) + sha256(value).digest()
+        if before is None:
+            self._unsorted.append(key)
+        if key.startswith(_LIFECYCLE_PREFIX):
+            self._lifecycle[key] = Value(value, unpack_version(version))
+
+
+def rebuild(
+    frames: Iterator[Frame],
+    genesis: common_pb2.Block,
+    channel: Channel,
+    private: PrivateLog,
+    findings: Findings,
+    progress: Callable[[int], None],
+) -> Rebuilt:
+    """Up to the first block that is not whole: then `whole` is False, for nothing after it can be computed."""
+    rebuilt = Rebuilt(private)
+    for frame in frames:
+        number = len(rebuilt.blocks)
+        block = _decoded(frame, number, findings)
+        if block is None or not _linked(block, number, rebuilt, genesis, channel, findings):
+            rebuilt.whole = False
+            return rebuilt
+        _apply(block, frame, rebuilt, channel, findings)
+        progress(number)
+    if not rebuilt.blocks:
+        findings.add(BLOCK_LOG, "there is no block")
+    rebuilt.whole = not any(one.where.startswith(BLOCK_LOG) for one in findings.found)
+    return rebuilt
+
+
+def _decoded(frame: Frame, number: int, findings: Findings) -> common_pb2.Block | None:
+    if frame.body is None or frame.tag != number:
+        findings.add(f"block {number}", "is not where it should be in the block log")
+        return None
+    try:
+        return common_pb2.Block.FromString(frame.body)
+    except DecodeError:
+        findings.add(f"block {number}", "does not decode")
+        return None
+
+
+def _linked(
+    block: common_pb2.Block,
+    number: int,
+    rebuilt: Rebuilt,
+    genesis: common_pb2.Block,
+    channel: Channel,
+    findings: Findings,
+) -> bool:
+    """Whether it is the block that the orderers agreed on; without that, what it holds means nothing."""
+    where = f"block {number}"
+    try:
+        check_link(block, number, rebuilt.tip_hash)
+    except BlockRefused as refused:
+        findings.add(where, str(refused))
+        return False
+    if number == 0:
+        if header_hash(block) != header_hash(genesis):
+            findings.add(where, "is another channel's")
+            return False
+        return True
+    return _signed(block, number, channel, findings)
+
+
+def _signed(block: common_pb2.Block, number: int, channel: Channel, findings: Findings) -> bool:
+    checks = block_signature_checks(block, channel)
+    valid = {one.identity.fingerprint for one in checks if _holds(one)}
+    if len(valid) < channel.quorum:
+        findings.add(f"block {number}", f"has {len(valid)} valid orderer signatures, {channel.quorum} are needed")
+        return False
+    if len(valid) < len(checks):
+        findings.add(f"block {number}", f"{len(checks) - len(valid)} of its orderer signatures do not hold")
+    return True
+
+
+def _holds(check: SignatureCheck) -> bool:
+    return signature_holds(check.identity.public_key, check.digest, check.signature)
+
+
+def _apply(block: common_pb2.Block, frame: Frame, rebuilt: Rebuilt, channel: Channel, findings: Findings) -> None:
+    number = block.header.number
+    decoded = decode_block(block, channel)
+    outcome = check(number, [one.effects for one in decoded], _preliminary(number, decoded, rebuilt, channel), rebuilt)
+    previous = rebuilt.commit_hashes[-1] if rebuilt.commit_hashes else b""
+    committed = chained_commit_hash(outcome, previous)
+    _compare_stored(block, outcome.codes, committed, findings)
+    rebuilt.apply(outcome)
+    for tx_id, row in _transactions(number, decoded, outcome.codes, rebuilt).items():
+        rebuilt.transactions[tx_id] = row
+    rebuilt.blocks.append(BLOCK.pack(frame.location, rebuilt.private.end(number)))
+    rebuilt.commit_hashes.append(committed)
+    rebuilt.transaction_count += len(decoded)
+    rebuilt.tip_hash = header_hash(block)
+
+
+def _preliminary(number: int, decoded: Sequence[Decoded], rebuilt: Rebuilt, channel: Channel) -> list[int]:
+    if number == 0:
+        return [one.code for one in decoded]
+    verdicts: dict[tuple[bytes, bytes, bytes], bool] = {}
+
+    def verdict(check: SignatureCheck) -> bool:
+        """Each distinct one once in a block: a transaction may be there twice."""
+        key = (check.identity.public_point, check.digest, check.signature)
+        if key not in verdicts:
+            verdicts[key] = _holds(check)
+        return verdicts[key]
+
+    return preliminary_codes(
+        decoded, verdict, channel, rebuilt.definitions, lambda tx_id: bytes.fromhex(tx_id) in rebuilt.transactions
+    )
+
+
+def _compare_stored(block: common_pb2.Block, codes: Sequence[int], committed: bytes, findings: Findings) -> None:
+    where = f"block {block.header.number}"
+    stored = transaction_codes(block)
+    if len(stored) != len(codes):
+        findings.add(where, f"has {len(stored)} validation codes for {len(codes)} transactions")
+    for index, (found, right) in enumerate(zip(stored, codes, strict=False)):
+        if found != right:
+            findings.add(where, f"transaction {index} has code {found}, and should have {Code.Name(right)}")
+    try:
+        if commit_hash(block) != committed:
+            findings.add(where, "its commit hash is not what its transactions give")
+    except DecodeError:
+        findings.add(where, "its commit hash does not decode")
+
+
+def _transactions(
+    number: int, decoded: Sequence[Decoded], codes: Sequence[int], rebuilt: Rebuilt
+) -> dict[bytes, bytes]:
+    """transaction id -> row, for each id that this block is the first to settle; a valid entry goes first."""
+    rows: dict[bytes, bytes] = {}
+    for valid_ones in (True, False):
+        for index, (transaction, code) in enumerate(zip(decoded, codes, strict=True)):
+            if transaction.header is None or code in NO_FATE or (code == Code.VALID) != valid_ones:
+                continue
+            tx_id = bytes.fromhex(transaction.header.tx_id)
+            if tx_id not in rebuilt.transactions and tx_id not in rows:
+                rows[tx_id] = TRANSACTION.pack(number << TX_BITS | index, code)
+    return rows
