@@ -95,6 +95,13 @@ def test_an_escaped_spelling_is_not_missed() -> None:
     assert classify(raw) == NAMES[MENTAL]
 
 
+def test_an_escaped_reference_is_not_missed() -> None:
+    data = encoded(bundle(coded(SCT, HIV), observation(focus=[{"reference": urn(1)}])))
+    head, tail = data.rsplit(b"urn:uuid:", 1)
+    entries = parse_bundle(head + b"urn\\u003auuid:" + tail).entries
+    assert classify_bundle(entries) == [GENERAL, SEXUAL, SEXUAL]
+
+
 def parsed(*resources: dict[str, Any]) -> list[int]:
     return classify_bundle(parse_bundle(encoded(bundle(*resources))).entries)
 

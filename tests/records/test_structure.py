@@ -104,7 +104,7 @@ def test_invalid(resource: dict[str, Any], path: str, reason: str) -> None:
 
 
 def test_a_finding_is_not_missed_for_an_escaped_name() -> None:
-    raw = encoded(patient(**extension(valueQuantity={"comparator": "x"}))).replace(b'"extension"', b'"\\u0065xtension"')
+    raw = encoded(patient(**extension(valueQuantity={"comparator": "x"}))).replace(b'"extension"', b'"e\\u0078tension"')
     assert [one.reason for one in read_resource(raw)[1]] == [REQUIRED_CODE]
 
 
@@ -136,10 +136,10 @@ JSON = st.recursive(
 )
 
 
-@given(JSON, st.integers(0, 70))
-def test_depth_counted_in_brackets_is_depth_walked(value: Any, around: int) -> None:
+@given(JSON, st.integers(0, 70), st.sampled_from(["", "]", '"["', '"]"', "[", "}{", '"]', '"[', "\\", '\\"]', "\\["]))
+def test_depth_counted_in_brackets_is_depth_walked(value: Any, around: int, text: str) -> None:
     for _ in range(around):
-        value = [value, "]" if around % 2 else ""]
+        value = [text, value]
     raw = json.dumps(value).encode()
     assert _too_deep(raw, value) == (_depth(value) > DEPTH_MAX)
 
