@@ -136,12 +136,22 @@ JSON = st.recursive(
 )
 
 
-@given(JSON, st.integers(0, 70), st.sampled_from(["", "]", '"["', '"]"', "[", "}{", '"]', '"[', "\\", '\\"]', "\\["]))
-def test_depth_counted_in_brackets_is_depth_walked(value: Any, around: int, text: str) -> None:
+@given(JSON)
+def test_depth_counted_in_brackets_is_depth_walked(value: Any) -> None:
+    for around in (0, DEPTH_MAX - 2, DEPTH_MAX):
+        check_depth("", value, around)
+
+
+@pytest.mark.parametrize("text", ["", "]", '"["', '"]"', "[", "}{", '"]', '"[', "\\", '\\"]', "\\["])
+def test_brackets_within_strings_do_not_count(text: str) -> None:
+    for around in range(DEPTH_MAX + 10):
+        check_depth(text, 1, around)
+
+
+def check_depth(text: str, value: Any, around: int) -> None:
     for _ in range(around):
         value = [text, value]
-    raw = json.dumps(value).encode()
-    assert _too_deep(raw, value) == (_depth(value) > DEPTH_MAX)
+    assert _too_deep(json.dumps(value).encode(), value) == (_depth(value) > DEPTH_MAX)
 
 
 def mutations(value: Any) -> st.SearchStrategy[Any]:
