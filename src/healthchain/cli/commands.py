@@ -42,18 +42,15 @@ def run() -> int:
 
 
 def _usage_or_defect(error: Exception) -> int:
-    import click
+    from typer.exceptions import TyperException
 
-    if isinstance(error, click.exceptions.NoArgsIsHelpError):
-        print(error.format_message())
-        return 2
-    if isinstance(error, click.ClickException):
-        error.show()
-        return 2
-    if isinstance(error, click.exceptions.Exit):
-        return int(error.exit_code)
-    if isinstance(error, click.Abort):
+    if isinstance(error, typer.Abort):
         return 130
+    if isinstance(error, TyperException):
+        show = getattr(error, "show", None)
+        if show is not None:
+            show()
+        return 2
     # A defect of ours. Its message may quote data, so only its kind and place are shown.
     place = error.__traceback__
     while place is not None and place.tb_next is not None:

@@ -30,19 +30,36 @@ def check_block(
     Block 0 carries no signatures: it is the root of trust, and its hash is what every peer pinned when it joined.
     """
     check_link(block, number, previous_hash)
-    if number == 0:
-        return
+    if number != 0:
+        check_quorum(block, channel, verdict)
+
+
+def check_quorum(block: common_pb2.Block, channel: Channel, verdict: Callable[[SignatureCheck], bool]) -> None:
+    """Step 5. Raises BlockRefused."""
     signed = {check.identity.fingerprint for check in block_signature_checks(block, channel) if verdict(check)}
     if len(signed) < channel.quorum:
-        raise BlockRefused(f"block {number} has {len(signed)} valid orderer signatures, {channel.quorum} are needed")
+        raise BlockRefused(
+            f"block {block.header.number} has {len(signed)} valid orderer signatures, {channel.quorum} are needed"
+        )
 
 
 def check_link(block: common_pb2.Block, number: int, previous_hash: bytes) -> None:
     """Steps 1 to 4, which need no signature. Raises BlockRefused."""
+    check_place(block, number, previous_hash)
+    check_content(block)
+
+
+def check_place(block: common_pb2.Block, number: int, previous_hash: bytes) -> None:
+    """Steps 1 and 2, which depend on the chain of the peer that asks. Raises BlockRefused."""
     if block.header.number != number:
         raise BlockRefused(f"block {number} is missing")
     if block.header.previous_hash != previous_hash:
         raise BlockRefused(f"block {number} does not follow the block before it: the hash link is broken")
+
+
+def check_content(block: common_pb2.Block) -> None:
+    """Steps 3 and 4, which depend on the block alone. Raises BlockRefused."""
+    number = block.header.number
     if block.header.data_hash != data_hash(block.data.data):
         raise BlockRefused(f"the transactions of block {number} are not those its header names: data hash differs")
     if len(block.metadata.metadata) != len(Metadata):

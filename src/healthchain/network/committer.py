@@ -17,7 +17,7 @@ from healthchain.errors import HealthChainError
 from healthchain.ledger.channel import Channel
 from healthchain.ledger.ledger import Commit
 from healthchain.ledger.private import matching_bodies
-from healthchain.ledger.quorum import block_signature_checks, check_block
+from healthchain.ledger.quorum import block_signature_checks, check_content, check_place, check_quorum
 from healthchain.ledger.validate import Decoded, decode_transactions, preliminary_codes
 from healthchain.network.peer import Peer
 from healthchain.network.verifier import Verifier
@@ -89,12 +89,14 @@ class Committer:
         self._threads.shutdown()
 
     def _prepare(self, checked: _Checked) -> list[Commit]:
+        block = checked.block
+        check_content(block)  # what depends on the block alone is checked once (docs/decisions/0004)
+        check_quorum(block, self._channel, self._verifier.verdict)
         codes = self._codes(checked)
         shared: dict[int, dict[bytes, bytes]] = {}
         commits = []
         for peer in self._peers:
-            block = checked.block
-            check_block(block, peer.ledger.height, peer.ledger.tip_hash, self._channel, self._verifier.verdict)
+            check_place(block, peer.ledger.height, peer.ledger.tip_hash)
             bodies = _bodies(peer, checked.decoded, codes, shared)
             commits.append(peer.ledger.prepare(block, checked.decoded, codes, bodies))
         return commits

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from hashlib import sha256
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from fabric_protos.common import common_pb2
 from fabric_protos.gateway import gateway_pb2
@@ -110,13 +110,9 @@ class Gateway:
             raise GatewayError(Status.NOT_FOUND, "this gateway does not serve that channel")
         found = self._own.ledger.transaction(asked.transaction_id)
         if found is not None:
-            return gateway_pb2.CommitStatusResponse(
-                result=transaction_pb2.TxValidationCode.ValueType(found.code), block_number=found.block
-            )
+            return gateway_pb2.CommitStatusResponse(result=_code(found.code), block_number=found.block)
         committed = await asyncio.shield(self._commits.wait_for(asked.transaction_id))
-        return gateway_pb2.CommitStatusResponse(
-            result=transaction_pb2.TxValidationCode.ValueType(committed.code), block_number=committed.block
-        )
+        return gateway_pb2.CommitStatusResponse(result=_code(committed.code), block_number=committed.block)
 
     async def chaincode_events(
         self, request: gateway_pb2.SignedChaincodeEventsRequest
@@ -161,6 +157,11 @@ class Gateway:
         if not self._verifier.verdict(check):
             raise GatewayError(Status.PERMISSION_DENIED, "the request's signature is not the identity's")
         return identity
+
+
+def _code(code: int) -> transaction_pb2.TxValidationCode:
+    """Protobuf takes the number; its stubs want the type."""
+    return cast(transaction_pb2.TxValidationCode, code)
 
 
 def _detail(peer: Peer, message: str) -> ErrorDetail:

@@ -140,14 +140,18 @@ def _open_ledgers(
     folder: Path, topology: Topology, progress: Progress, stack: contextlib.ExitStack
 ) -> dict[str, Ledger]:
     genesis = read_genesis_block(folder)
-    boot_id = BOOT_ID.read_text().strip() if BOOT_ID.exists() else f"unknown {time.time_ns()}"
     ledgers = {}
     for one in topology.organisations:
         name = one.name
-        ledger = open_ledger(peer_folder(folder, name), genesis, boot_id, partial(progress, name))
+        ledger = open_ledger(peer_folder(folder, name), genesis, boot_id(), partial(progress, name))
         stack.callback(close_ledger, ledger)
         ledgers[name] = ledger
     return ledgers
+
+
+def boot_id() -> str:
+    """Of this run of the operating system; never twice the same where there is none."""
+    return BOOT_ID.read_text().strip() if BOOT_ID.exists() else f"unknown {time.time_ns()}"
 
 
 def peer_folder(folder: Path, organisation: str) -> Path:

@@ -6,8 +6,7 @@ The checks are numbered as Fabric makes them (core/endorser/{msgvalidation,endor
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from fabric_protos.peer import chaincode_event_pb2, proposal_response_pb2
 
@@ -24,7 +23,7 @@ from healthchain.network.transient import TransientStore
 from healthchain.wire.block import PrivateSets
 from healthchain.wire.lifecycle import LIFECYCLE, ChaincodeDefinition, sequence_key
 from healthchain.wire.proposal import ParsedProposal
-from healthchain.wire.rwset import encode_private, encode_public
+from healthchain.wire.rwset import encode
 from healthchain.wire.transaction import Endorsement, endorsed_payload
 
 CLOCK_SKEW_MS_MAX = 5 * 60 * 1000
@@ -48,8 +47,7 @@ class Chaincode(Protocol):
     def invoke(self, stub: Stub, args: Sequence[bytes]) -> Response: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Endorsed:
+class Endorsed(NamedTuple):
     """What one peer answers: `endorsement` is None if the chaincode refused (status >= 400)."""
 
     response: proposal_response_pb2.Response
@@ -103,15 +101,12 @@ class Peer:
         if response.status >= ERROR_FROM:
             return Endorsed(response, b"", None, {}, frozenset())
         version = definition.version if definition else "1"
-        payload = endorsed_payload(
-            proposal, encode_public(simulator.namespaces), _event(simulator, proposal), response, version
-        )
+        public, private = encode(simulator.namespaces)
+        payload = endorsed_payload(proposal, public, _event(simulator, proposal), response, version)
         endorser = self._identity.serialized
         signature = self._identity.key.sign(payload + endorser)
         collections = frozenset(simulator.namespaces[proposal.chaincode].collections)
-        return Endorsed(
-            response, payload, Endorsement(endorser, signature), encode_private(simulator.namespaces), collections
-        )
+        return Endorsed(response, payload, Endorsement(endorser, signature), private, collections)
 
     def _definition(self, chaincode: str) -> ChaincodeDefinition | None:
         definition = self.ledger.definitions.get(chaincode)

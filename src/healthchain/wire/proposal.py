@@ -6,8 +6,8 @@ Bytes that were hashed or signed are kept and passed on as received; nothing her
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from hashlib import sha256
+from typing import NamedTuple
 
 from fabric_protos.common import common_pb2
 from fabric_protos.peer import chaincode_pb2, proposal_pb2
@@ -25,16 +25,14 @@ class ProposalMalformed(BadInput):
     """The proposal does not decode, or its parts contradict each other."""
 
 
-@dataclass(frozen=True, slots=True)
-class Proposal:
+class Proposal(NamedTuple):
     """A proposal as its client built it: `bytes_` is what gets signed; `tx_id` is fixed by nonce and creator."""
 
     tx_id: str
     bytes_: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class ParsedProposal:
+class ParsedProposal(NamedTuple):
     """The parts of a received proposal; every `bytes` field is as received."""
 
     tx_id: str

@@ -20,6 +20,9 @@ KVWrite = kv_rwset_pb2.KVWrite
 KVWriteHash = kv_rwset_pb2.KVWriteHash
 RANGE_MERKLE_DEGREE = 50
 
+PrivateParts = Mapping[tuple[str, str], bytes]
+"""(namespace, collection) -> pb(KVRWSet) of its private writes."""
+
 
 class Version(NamedTuple):
     """Where a key was last written: block number and index of the transaction in it."""
@@ -62,14 +65,23 @@ class NamespaceSet:
     collections: dict[str, CollectionSet] = field(default_factory=dict)
 
 
-def encode_public(namespaces: Mapping[str, NamespaceSet]) -> bytes:
-    """pb(TxReadWriteSet): what goes into the block, private keys and values as hashes only."""
-    return rwset_pb2.TxReadWriteSet(
+def encode(namespaces: Mapping[str, NamespaceSet]) -> tuple[bytes, dict[tuple[str, str], bytes]]:
+    """What `encode_public` and `encode_private` give, with the private part encoded once."""
+    private = encode_private(namespaces)
+    public = rwset_pb2.TxReadWriteSet(
         data_model=rwset_pb2.TxReadWriteSet.KV,
         ns_rwset=[
-            _encode_namespace(name, content) for name, content in sorted(namespaces.items()) if _touched(content)
+            _encode_namespace(name, content, private)
+            for name, content in sorted(namespaces.items())
+            if _touched(content)
         ],
-    ).SerializeToString()
+    )
+    return public.SerializeToString(), private
+
+
+def encode_public(namespaces: Mapping[str, NamespaceSet]) -> bytes:
+    """pb(TxReadWriteSet): what goes into the block, private keys and values as hashes only."""
+    return encode(namespaces)[0]
 
 
 def encode_private(namespaces: Mapping[str, NamespaceSet]) -> dict[tuple[str, str], bytes]:
@@ -86,7 +98,7 @@ def _touched(content: NamespaceSet) -> bool:
     return bool(content.reads or content.ranges or content.writes or content.collections)
 
 
-def _encode_namespace(name: str, content: NamespaceSet) -> rwset_pb2.NsReadWriteSet:
+def _encode_namespace(name: str, content: NamespaceSet, private: PrivateParts) -> rwset_pb2.NsReadWriteSet:
     public = kv_rwset_pb2.KVRWSet(
         reads=[_read(key, content.reads[key]) for key in sorted(content.reads)],
         range_queries_info=[_range(query) for query in _distinct(content.ranges)],
@@ -96,13 +108,15 @@ def _encode_namespace(name: str, content: NamespaceSet) -> rwset_pb2.NsReadWrite
         namespace=name,
         rwset=public.SerializeToString(),
         collection_hashed_rwset=[
-            _encode_collection(collection, content.collections[collection])
+            _encode_collection(collection, content.collections[collection], private.get((name, collection)))
             for collection in sorted(content.collections)
         ],
     )
 
 
-def _encode_collection(name: str, content: CollectionSet) -> rwset_pb2.CollectionHashedReadWriteSet:
+def _encode_collection(
+    name: str, content: CollectionSet, private: bytes | None
+) -> rwset_pb2.CollectionHashedReadWriteSet:
     hashed = kv_rwset_pb2.HashedRWSet(
         hashed_reads=[
             kv_rwset_pb2.KVReadHash(key_hash=sha256(key.encode()).digest(), version=_version(content.reads[key]))
@@ -113,7 +127,7 @@ def _encode_collection(name: str, content: CollectionSet) -> rwset_pb2.Collectio
     return rwset_pb2.CollectionHashedReadWriteSet(
         collection_name=name,
         hashed_rwset=hashed.SerializeToString(),
-        pvt_rwset_hash=sha256(_private_writes(content)).digest() if content.writes else b"",
+        pvt_rwset_hash=sha256(private).digest() if private else b"",
     )
 
 
