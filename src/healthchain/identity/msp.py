@@ -29,6 +29,19 @@ from healthchain.identity.keys import ORDERS, low_s
 
 CACHED_IDENTITIES_MAX = 10_000
 CHAIN_LENGTH_MAX = 8
+PEM_BYTES_MAX = 64 * 1024  # creators are kept in a cache, and in blocks for ever
+
+UNREADABLE = (
+    ValueError,
+    TypeError,
+    UnsupportedAlgorithm,
+    InvalidSignature,
+    x509.InvalidVersion,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+)
+"""All that a hostile certificate may raise: its parts are decoded only when they are looked at. Blocks hold such
+certificates too, and none may stop a peer."""
 
 _Extension = TypeVar("_Extension", bound=x509.ExtensionType)
 
@@ -113,21 +126,25 @@ class MSP:
         """Raises MSPMalformed."""
         try:
             config = msp_config_pb2.FabricMSPConfig.FromString(encoded)
+            _require_supported(config)
             roots = [x509.load_pem_x509_certificate(pem) for pem in config.root_certs]
             intermediates = [x509.load_pem_x509_certificate(pem) for pem in config.intermediate_certs]
             revocations = [x509.load_pem_x509_crl(pem) for pem in config.revocation_list]
-        except (DecodeError, ValueError) as error:
+            return cls(config.name, roots, intermediates, revocations)
+        except (DecodeError, IdentityRefused, *UNREADABLE) as error:
             raise MSPMalformed("the MSP configuration does not decode") from error
-        if not config.name or not roots or not config.fabric_node_ous.enable:
-            raise MSPMalformed("an MSP needs a name, a root certificate and NodeOUs")
-        return cls(config.name, roots, intermediates, revocations)
 
     def validate(self, pem: bytes) -> Identity:
         """1. one PEM certificate; 2. a signer's key and usage; 3. one chain to a root; 4. not revoked; 5. one NodeOU.
 
         Raises IdentityRefused.
         """
-        certificate = _one_certificate(pem)
+        try:
+            return self._validated(_one_certificate(pem))
+        except UNREADABLE:
+            raise IdentityRefused("the certificate does not decode") from None
+
+    def _validated(self, certificate: x509.Certificate) -> Identity:
         _require_signer(certificate)
         chain = self._chain(certificate)
         for one, issuer in itertools.pairwise(chain):
@@ -226,17 +243,28 @@ def encode_msp_config(msp_id: str, root: bytes, tls_root: bytes, revocation_list
     ).SerializeToString(deterministic=True)
 
 
+def _require_supported(config: msp_config_pb2.FabricMSPConfig) -> None:
+    """What would restrict membership and is not looked at here must not be there. Raises MSPMalformed."""
+    if not config.name or not config.root_certs or not config.fabric_node_ous.enable:
+        raise MSPMalformed("an MSP needs a name, a root certificate and NodeOUs")
+    units = config.fabric_node_ous
+    for ou in NodeOU:
+        named: msp_config_pb2.FabricOUIdentifier = getattr(units, f"{ou.value}_ou_identifier")
+        if named.organizational_unit_identifier != ou.value:
+            raise MSPMalformed("an MSP's NodeOUs must be client, peer, admin and orderer")
+        if named.certificate and (named.certificate != config.root_certs[0] or len(config.root_certs) > 1):
+            raise MSPMalformed("an MSP's NodeOUs can name only the one root certificate that there is")
+    if config.organizational_unit_identifiers or config.crypto_config.signature_hash_family not in ("", "SHA2"):
+        raise MSPMalformed("an MSP can require no further OUs, and no other hash than SHA2")
+
+
 def _one_certificate(pem: bytes) -> x509.Certificate:
     stripped = pem.strip(b"\r\n")
     begin, end = b"-----BEGIN CERTIFICATE-----", b"-----END CERTIFICATE-----"
-    if not stripped.startswith(begin) or not stripped.endswith(end) or stripped.count(b"-----BEGIN") != 1:
+    blocks = stripped.count(b"-----BEGIN"), stripped.count(b"-----END")
+    if not stripped.startswith(begin) or not stripped.endswith(end) or blocks != (1, 1) or len(pem) > PEM_BYTES_MAX:
         raise IdentityRefused("an identity is exactly one certificate in PEM")
-    try:
-        certificate = x509.load_pem_x509_certificate(pem)
-        certificate.extensions  # noqa: B018 (parsed lazily; a malformed one is refused here)
-    except (ValueError, UnsupportedAlgorithm, x509.DuplicateExtension):
-        raise IdentityRefused("the certificate does not decode") from None
-    return certificate
+    return x509.load_pem_x509_certificate(pem)
 
 
 def _require_signer(certificate: x509.Certificate) -> None:
@@ -255,7 +283,7 @@ def _issued_by(certificate: x509.Certificate, authority: x509.Certificate) -> bo
         return False
     try:
         certificate.verify_directly_issued_by(authority)
-    except (ValueError, TypeError, InvalidSignature):
+    except (ValueError, TypeError, UnsupportedAlgorithm, InvalidSignature):
         return False
     return True
 
