@@ -63,10 +63,11 @@ def read_log(folder: Path, name: str, findings: Findings) -> Iterator[Frame]:
         except OSError as error:
             findings.add(where, f"cannot be read: {error.strerror}")
             continue
-        yield from _frames(content, number << OFFSET_BITS, where, findings)
+        yield from read_file(content, number << OFFSET_BITS, where, findings)
 
 
-def _frames(content: bytes, base: int, where: str, findings: Findings) -> Iterator[Frame]:
+def read_file(content: bytes, base: int, where: str, findings: Findings) -> Iterator[Frame]:
+    """`base` is the location of the file's first byte."""
     offset = 0
     while offset < len(content):
         body_start = offset + HEADER.size
