@@ -18,6 +18,7 @@ from healthchain.network.verify_worker import COUNT, encode_request
 INLINE_MAX = 8  # up to here the way to the other process and back takes longer than the work
 WORKER_FROM = 24  # checks at once that show it worthwhile to start the process
 GENERATION_MAX = 20_000
+SIGNATURE_BYTES_MAX = 104  # P-384 in DER; anything longer is none, and is neither sent nor remembered
 
 CHUNK = 48  # one question's size: the answers to the first come while the next are being worked on
 
@@ -37,6 +38,8 @@ class Verifier:
 
     def verdict(self, check: SignatureCheck) -> bool:
         """Whether the signature holds; verified now unless it was before."""
+        if len(check.signature) > SIGNATURE_BYTES_MAX:
+            return False
         key = (check.identity.public_point, check.digest, check.signature)
         known = self._young.get(key)
         if known is None:
@@ -58,6 +61,8 @@ class Verifier:
             await self._worker.close()
 
     def _known(self, check: SignatureCheck) -> bool:
+        if len(check.signature) > SIGNATURE_BYTES_MAX:
+            return True
         key = (check.identity.public_point, check.digest, check.signature)
         return key in self._young or key in self._old
 
@@ -106,6 +111,7 @@ class _Worker:
 
     def __init__(self) -> None:
         self.running = False
+        self._closed = False
         self._process: asyncio.subprocess.Process | None = None
         self._waiting: deque[asyncio.Future[Sequence[bool]]] = deque()
         self._unsent: list[bytes] = []
@@ -129,11 +135,13 @@ class _Worker:
         return answer
 
     async def close(self) -> None:
+        self._closed = True  # it may be starting just now
         if self._process is not None and self._process.stdin is not None:
             self._process.stdin.close()
-            await self._process.wait()
         if self._task is not None:
             await self._task
+        if self._process is not None:
+            await self._process.wait()
 
     async def _run(self) -> None:
         try:
@@ -153,6 +161,7 @@ class _Worker:
     async def _start(self) -> asyncio.subprocess.Process:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
+            "-P",  # no module from the folder that somebody happens to start this in
             "-m",
             "healthchain.network.verify_worker",
             stdin=asyncio.subprocess.PIPE,
@@ -162,4 +171,6 @@ class _Worker:
         self._process, self.running = process, True
         process.stdin.write(b"".join(self._unsent))
         self._unsent.clear()
+        if self._closed:
+            process.stdin.close()
         return process
