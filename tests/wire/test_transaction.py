@@ -11,10 +11,10 @@ from fabric_protos.ledger.rwset import rwset_pb2
 from fabric_protos.ledger.rwset.kvrwset import kv_rwset_pb2
 from fabric_protos.peer import proposal_pb2, proposal_response_pb2, transaction_pb2
 
+from healthchain.wire.codes import Code
 from healthchain.wire.proposal import parse_proposal
 from healthchain.wire.transaction import (
     Action,
-    Code,
     Endorsement,
     TransactionInvalid,
     decode_action,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from healthchain.network.network import Network
 from healthchain.wire.block import Block, header_hash, transaction_codes
-from healthchain.wire.transaction import Code
+from healthchain.wire.codes import Code
 
 
 @dataclass(frozen=True, slots=True)

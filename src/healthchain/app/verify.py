@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from healthchain.app.consortium import stored_topology
@@ -50,7 +51,7 @@ def verify(folder: Path, progress: Progress = lambda organisation, block: None) 
         for one in topology.organisations:
             peer = peer_folder(folder, one.name)
             findings += _recovered(peer, one.name)
-            result = fsck.check(peer, genesis, lambda block, name=one.name: progress(name, block))
+            result = fsck.check(peer, genesis, partial(progress, one.name))
             findings += [PeerFinding(one.name, found.where, found.what) for found in result.findings]
             results[one.name] = result
         findings += [PeerFinding("all peers", found.where, found.what) for found in fsck.compare(results)]

@@ -8,8 +8,8 @@ from __future__ import annotations
 import re
 
 from healthchain.errors import HealthChainError, Refused
+from healthchain.wire.codes import Code
 from healthchain.wire.gateway import ErrorDetail, GatewayError
-from healthchain.wire.transaction import Code
 
 _CHAINCODE_SAYS_NO = re.compile(r"chaincode response \d+, ([A-Z][A-Z0-9_]*): (.*)", re.DOTALL)
 

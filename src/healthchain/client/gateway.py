@@ -32,10 +32,11 @@ from healthchain.client.errors import (
 )
 from healthchain.errors import HealthChainError
 from healthchain.identity.folders import SigningIdentity
+from healthchain.wire.codes import Code
 from healthchain.wire.gateway import GatewayError
 from healthchain.wire.proposal import NONCE_BYTES, build_proposal
 from healthchain.wire.proposal import Proposal as ProposalBytes
-from healthchain.wire.transaction import Code, endorsed_response
+from healthchain.wire.transaction import endorsed_response
 
 
 class GatewayService(Protocol):

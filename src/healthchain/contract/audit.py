@@ -122,8 +122,6 @@ def _versions(stub: Stub, patient_id: str, record: str, header: Header) -> list[
 
 def _consents(stub: Stub, patient_id: str) -> Iterator[Entry]:
     for _, consent in CONSENTS.scan(stub, patient_id):
-        yield _entry(
-            consent.granted_ms, Happening.GRANTED, consent.granted_by, (consent.id,), role=Role.PATIENT
-        )
+        yield _entry(consent.granted_ms, Happening.GRANTED, consent.granted_by, (consent.id,), role=Role.PATIENT)
         if consent.ended_ms is not None and consent.ended_by is not None:
             yield _entry(consent.ended_ms, Happening.REVOKED, consent.ended_by, (consent.id,))

@@ -143,7 +143,5 @@ def permitted(stub: Stub, patient_id: str, action: Action, purpose: Purpose | No
 
 
 def end(stub: Stub, patient_id: str, consent: Consent) -> None:
-    ended = replace(
-        consent, status=ConsentStatus.REVOKED, ended_by=user_of(stub.caller), ended_ms=stub.timestamp_ms
-    )
+    ended = replace(consent, status=ConsentStatus.REVOKED, ended_by=user_of(stub.caller), ended_ms=stub.timestamp_ms)
     CONSENTS.put(stub, ended, patient_id, consent.grantee, consent.id)

@@ -118,9 +118,7 @@ def _end_access(stub: Stub, patient_id: str, patient: Patient) -> None:
     PATIENTS.put(stub, replace(patient, status=PatientStatus.ERASED), patient_id)
 
 
-def _erase(
-    stub: Stub, patient_id: str, role: Role, chosen: list[tuple[str, Header]], *, whole_patient: bool
-) -> None:
+def _erase(stub: Stub, patient_id: str, role: Role, chosen: list[tuple[str, Header]], *, whole_patient: bool) -> None:
     for record, header in chosen:
         for version in range(1, header.version + 1):
             stub.purge_private(BODIES, body_key(patient_id, record, version))

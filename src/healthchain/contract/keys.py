@@ -33,11 +33,7 @@ def get(stub: Stub, arguments: Get) -> Envelopes:
     """Of all epochs, to the caller's organisation (or the calling patient), in the session's scope."""
     granted = access(stub, arguments.patient, arguments.session)
     recipient = arguments.patient if granted.session.role is Role.PATIENT else stub.caller.msp_id
-    found = [
-        one
-        for compartment in sorted(granted.permitted)
-        for one in envelopes.held(stub, compartment, recipient)
-    ]
+    found = [one for compartment in sorted(granted.permitted) for one in envelopes.held(stub, compartment, recipient)]
     return _open(stub, found)
 
 

@@ -121,9 +121,7 @@ def get(stub: Stub, arguments: Get) -> RegisteredPatient:
         require_self(stub.caller, arguments.patient, patient)
     key = PATIENT_KEYS.get(stub, arguments.patient)
     public_key = key.public_key if key else None
-    return RegisteredPatient(
-        arguments.patient, patient.custodian, patient.status, patient.compartments, public_key
-    )
+    return RegisteredPatient(arguments.patient, patient.custodian, patient.status, patient.compartments, public_key)
 
 
 class List(Arguments, frozen=True):

@@ -63,9 +63,7 @@ def revoke(stub: Stub, arguments: Revoke) -> None:
     epochs = {one.compartment: one.epoch for one in plan.rekeys}
     if arguments.new_epochs != epochs:
         raise refusal(Code.EPOCH_WRONG)
-    envelopes.store(
-        stub, {Address(one.compartment, to, one.epoch) for one in plan.rekeys for to in one.recipients}
-    )
+    envelopes.store(stub, {Address(one.compartment, to, one.epoch) for one in plan.rekeys for to in one.recipients})
     envelopes.purge(stub, plan.stale)
     for consent in plan.revoked:
         consents.end(stub, arguments.patient, consent)

@@ -105,9 +105,7 @@ def access(stub: Stub, patient_id: str, session_id: str) -> Access:
     role = require_role(stub.caller, calling_member(stub), READERS)
     session = _running(stub, role, patient_id, session_id)
     patient = patients.active(stub, patient_id)
-    permitted = _permitted(stub, role, patient_id, patient, session.purpose).intersection(
-        session.compartments
-    )
+    permitted = _permitted(stub, role, patient_id, patient, session.purpose).intersection(session.compartments)
     if not permitted:
         raise refusal(Code.CONSENT_MISSING)
     return Access(session, patient, permitted)

@@ -25,8 +25,8 @@ from healthchain.ledger.state import BLOCK, TRANSACTION, TX_BITS, U64, history_p
 from healthchain.ledger.validate import NO_FATE, Decoded, SignatureCheck, preliminary_codes
 from healthchain.ledger.view import Value
 from healthchain.wire.block import commit_hash, header_hash, transaction_codes
+from healthchain.wire.codes import Code
 from healthchain.wire.lifecycle import LIFECYCLE, ChaincodeDefinition
-from healthchain.wire.transaction import Code
 
 BLOCK_LOG = "block log"
 _LIFECYCLE_PREFIX = state_key(LIFECYCLE, "")

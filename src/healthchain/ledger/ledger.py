@@ -36,9 +36,10 @@ from healthchain.ledger.state import (
 from healthchain.ledger.validate import NO_FATE, Decoded
 from healthchain.ledger.view import Value
 from healthchain.wire.block import header_hash, put_commit, transaction_codes
+from healthchain.wire.codes import Code
 from healthchain.wire.lifecycle import LIFECYCLE, ChaincodeDefinition, DefinitionMalformed, read_definition
 from healthchain.wire.rwset import Version
-from healthchain.wire.transaction import Code, decode_action, decode_header
+from healthchain.wire.transaction import decode_action, decode_header
 
 Bodies = Mapping[bytes, bytes]
 """`private.body_key` -> private log body, of one block."""

@@ -19,8 +19,9 @@ from healthchain.ledger.state import (
     state_key,
     unpack_version,
 )
+from healthchain.wire.codes import Code
 from healthchain.wire.rwset import RANGE_MERKLE_DEGREE, Version, range_summary
-from healthchain.wire.transaction import Action, Code, NamespaceAction, RangeRead
+from healthchain.wire.transaction import Action, NamespaceAction, RangeRead
 
 
 class Reads(NamedTuple):

@@ -26,7 +26,8 @@ from healthchain.ledger.segments import Entry, LogCorrupted, make_folder, sync_f
 from healthchain.ledger.state import TX_BITS
 from healthchain.ledger.validate import Decoded, decode_transactions
 from healthchain.wire.block import commit_hash, header_hash, transaction_codes
-from healthchain.wire.transaction import Code, decode_header
+from healthchain.wire.codes import Code
+from healthchain.wire.transaction import decode_header
 
 MARKER = "open"
 Progress = Callable[[int], None]

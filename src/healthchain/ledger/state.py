@@ -100,7 +100,7 @@ class StateStore:
             lock=not read_only,
             sync=False,  # durability is the logs'; see docs/decisions
             metasync=False,
-            meminit=False,
+            meminit=True,  # else the unused ends of pages hold what the heap held: a purged value, for instance
             readahead=False,
             mode=0o600,
         )

@@ -25,8 +25,9 @@ from healthchain.identity.msp import Identity, IdentityRefused
 from healthchain.ledger.channel import Channel
 from healthchain.ledger.mvcc import Effects, effects, keys_fit
 from healthchain.ledger.simulate import KEY_BYTES_MAX
+from healthchain.wire.codes import Code
 from healthchain.wire.lifecycle import LIFECYCLE, ChaincodeDefinition
-from healthchain.wire.transaction import Action, Code, Header, TransactionInvalid, decode_action, decode_header
+from healthchain.wire.transaction import Action, Header, TransactionInvalid, decode_action, decode_header
 
 Definitions = Mapping[str, ChaincodeDefinition]
 

@@ -10,7 +10,7 @@ from fabric_protos.common import common_pb2
 
 from healthchain.ledger.validate import Decoded
 from healthchain.network.committer import Committed
-from healthchain.wire.transaction import Code
+from healthchain.wire.codes import Code
 
 _T = TypeVar("_T")
 

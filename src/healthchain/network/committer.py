@@ -22,7 +22,7 @@ from healthchain.ledger.validate import Decoded, decode_transactions, preliminar
 from healthchain.network.peer import Peer
 from healthchain.network.verifier import Verifier
 from healthchain.wire.block import PrivateSets
-from healthchain.wire.transaction import Code
+from healthchain.wire.codes import Code
 
 
 class StorageFailed(HealthChainError):

@@ -10,8 +10,9 @@ from fabric_protos.peer import chaincode_event_pb2
 from healthchain.ledger.ledger import Ledger
 from healthchain.network.commits import Commits
 from healthchain.wire.block import Block, transaction_codes
+from healthchain.wire.codes import Code
 from healthchain.wire.gateway import GatewayError, Status
-from healthchain.wire.transaction import Code, TransactionInvalid, decode_action, decode_header
+from healthchain.wire.transaction import TransactionInvalid, decode_action, decode_header
 
 
 def start_block(request: gateway_pb2.ChaincodeEventsRequest, ledger: Ledger) -> tuple[int, str]:

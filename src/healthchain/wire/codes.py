@@ -40,4 +40,4 @@ class Code:
     @staticmethod
     def Name(code: int) -> str:
         """Raises ValueError for a number that is no code."""
-        return transaction_pb2.TxValidationCode.Name(code)  # type: ignore[arg-type]
+        return transaction_pb2.TxValidationCode.Name(code)
