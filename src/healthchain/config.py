@@ -114,7 +114,8 @@ def write_topology(topology: Topology) -> str:
     lines += [f"{name} = {value}" for name, value in msgspec.structs.asdict(topology.blocks).items()]
     for one in topology.organisations:
         lines += ["", "[[organisations]]", f'name = "{one.name}"', f'kind = "{one.kind}"']
-        lines += [f"title = {_quoted(one.title)}", f"users = [{', '.join(_quoted(user) for user in one.users)}]"]
+        lines += [f"title = {_quoted(one.title)}"] if one.title else []
+        lines += [f"users = [{', '.join(_quoted(user) for user in one.users)}]"]
     return "\n".join(lines) + "\n"
 
 
