@@ -3,47 +3,44 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import TypeVar
 
-from fabric_protos.common import common_pb2
-
-from healthchain.ledger.validate import Decoded
 from healthchain.network.committer import Committed
-from healthchain.wire.codes import Code
 
 _T = TypeVar("_T")
-
-NOT_A_COMMIT = frozenset((Code.DUPLICATE_TXID, Code.BAD_PROPOSAL_TXID, Code.BAD_CREATOR_SIGNATURE))
-"""Such an entry of a block does not decide the fate of the transaction id that it carries."""
 
 
 class Commits:
     """For the event loop's thread. `failed` ends every wait with an error, now and later."""
 
     def __init__(self) -> None:
-        self._waiting: dict[str, asyncio.Future[Committed]] = {}
+        self._waiting: dict[str, set[asyncio.Future[Committed]]] = {}
         self._height_changed: asyncio.Future[None] | None = None
         self._failure: BaseException | None = None
 
-    def committed(self, block: common_pb2.Block, decoded: Sequence[Decoded], codes: Sequence[int]) -> None:
-        for transaction, code in zip(decoded, codes, strict=True):
-            if transaction.header is None or code in NOT_A_COMMIT:
-                continue
-            waiting = self._waiting.pop(transaction.header.tx_id, None)
-            if waiting is not None and not waiting.done():
-                waiting.set_result(Committed(block.header.number, code))
+    def committed(self, block: int, fates: Mapping[str, int]) -> None:
+        for tx_id, code in fates.items():
+            for waiting in self._waiting.get(tx_id, ()):
+                if not waiting.done():
+                    waiting.set_result(Committed(block, code))
         changed, self._height_changed = self._height_changed, None
         if changed is not None and not changed.done():
             changed.set_result(None)
 
-    def wait_for(self, tx_id: str) -> asyncio.Future[Committed]:
-        """Shared by all who wait for the id: shield it."""
+    async def wait_for(self, tx_id: str) -> Committed:
+        """Until the transaction is in a block. Whoever gives up leaves nothing behind: ids may never come."""
         if self._failure is not None:
             raise self._failure
-        if tx_id not in self._waiting:
-            self._waiting[tx_id] = asyncio.get_running_loop().create_future()
-        return self._waiting[tx_id]
+        waiting: asyncio.Future[Committed] = asyncio.get_running_loop().create_future()
+        everybody = self._waiting.setdefault(tx_id, set())
+        everybody.add(waiting)
+        try:
+            return await waiting
+        finally:
+            everybody.discard(waiting)
+            if not everybody and self._waiting.get(tx_id) is everybody:
+                del self._waiting[tx_id]
 
     async def next_block(self) -> None:
         """Until another block is committed."""
@@ -55,11 +52,12 @@ class Commits:
 
     def failed(self, failure: BaseException) -> None:
         self._failure = failure
-        for one in self._waiting.values():
-            _fail(one, failure)
+        for everybody in self._waiting.values():
+            for one in everybody:
+                _fail(one, failure)
         if self._height_changed is not None:
             _fail(self._height_changed, failure)
-        self._waiting, self._height_changed = {}, None
+            self._height_changed = None
 
 
 def _fail(waiting: asyncio.Future[_T], failure: BaseException) -> None:

@@ -7,7 +7,7 @@ it durable, on threads; 4. each peer applies it; 5. whoever waits for its transa
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -18,7 +18,7 @@ from healthchain.ledger.channel import Channel
 from healthchain.ledger.ledger import Commit
 from healthchain.ledger.private import matching_bodies
 from healthchain.ledger.quorum import block_signature_checks, check_content, check_place, check_quorum
-from healthchain.ledger.validate import Decoded, decode_transactions, preliminary_codes
+from healthchain.ledger.validate import NO_FATE, Decoded, decode_transactions, preliminary_codes
 from healthchain.network.peer import Peer
 from healthchain.network.verifier import Verifier
 from healthchain.wire.block import PrivateSets
@@ -43,7 +43,8 @@ class _Checked:
     decoded: list[Decoded]
 
 
-Listener = Callable[[common_pb2.Block, Sequence[Decoded], Sequence[int]], None]
+Listener = Callable[[int, Mapping[str, int]], None]
+"""Told each block's number, and the fates that it decides: transaction id -> code."""
 
 
 class Committer:
@@ -113,11 +114,25 @@ class Committer:
         )
 
     def _apply(self, checked: _Checked, commits: Sequence[Commit]) -> None:
+        fates = settled(checked.decoded, commits[0].codes)
         for peer, commit in zip(self._peers, commits, strict=True):
             peer.ledger.apply(commit)
-            ids = [one.header.tx_id for one in checked.decoded if one.header is not None]
-            peer.transient.forget(ids, peer.ledger.height)
-        self._listener(checked.block, checked.decoded, commits[0].codes)
+            # Not the ids that an entry merely names: it may be another's transaction, whose values are still to come.
+            peer.transient.forget(fates, peer.ledger.height)
+        self._listener(checked.block.header.number, fates)
+
+
+def settled(decoded: Sequence[Decoded], codes: Sequence[int]) -> dict[str, int]:
+    """The transaction ids whose fate the block decides, and the codes: the valid entry's, or else the first's."""
+    fates: dict[str, int] = {}
+    for transaction, code in zip(decoded, codes, strict=True):
+        if transaction.header is None or code in NO_FATE:
+            continue
+        if code == Code.VALID:
+            fates[transaction.header.tx_id] = code
+        else:
+            fates.setdefault(transaction.header.tx_id, code)
+    return fates
 
 
 def _bodies(

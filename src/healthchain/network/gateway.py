@@ -7,7 +7,6 @@ that Fabric's gateway gives for it (protos gateway/gateway.proto; the table is i
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Sequence
 from hashlib import sha256
 from typing import TypeVar, cast
@@ -111,7 +110,7 @@ class Gateway:
         found = self._own.ledger.transaction(asked.transaction_id)
         if found is not None:
             return gateway_pb2.CommitStatusResponse(result=_code(found.code), block_number=found.block)
-        committed = await asyncio.shield(self._commits.wait_for(asked.transaction_id))
+        committed = await self._commits.wait_for(asked.transaction_id)
         return gateway_pb2.CommitStatusResponse(result=_code(committed.code), block_number=committed.block)
 
     async def chaincode_events(
@@ -147,9 +146,10 @@ class Gateway:
         return proposal, check
 
     async def _authorise(self, creator: bytes, signed: bytes, signature: bytes) -> Identity:
-        """Any member may read the channel (Readers)."""
+        """Any member may read the channel (Readers), while its certificate lasts."""
         try:
             identity = self._channel.msps.identify(creator)
+            self._own.require_unexpired(identity)
         except IdentityRefused as refused:
             raise GatewayError(Status.PERMISSION_DENIED, str(refused)) from None
         check = SignatureCheck(identity, sha256(signed).digest(), signature)

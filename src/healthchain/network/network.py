@@ -41,6 +41,10 @@ class FolderInUse(HealthChainError):
     """Another process has the folder open."""
 
 
+class NetworkClosed(HealthChainError):
+    """What somebody still waited for may come to pass when the network is opened again, or never."""
+
+
 class Network:
     """Open with `opened`."""
 
@@ -114,9 +118,12 @@ class Network:
             one.cancel()
 
     async def _stop(self) -> None:
+        closed = NetworkClosed("the network was closed: open it again and ask for the transaction's status")
+        self._ordering.fail(closed)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        self.commits.failed(closed)
         self._committer.close()
         await self.verifier.close()
 

@@ -93,6 +93,10 @@ class Peer:
         if self.ledger.transaction(proposal.tx_id) is not None:
             raise ProposalRefused("duplicate transaction found: send a new proposal")
 
+    def require_unexpired(self, identity: Identity) -> None:
+        """By this peer's clock. Raises IdentityRefused."""
+        identity.require_unexpired(self._clock_ms())
+
     def endorse(self, proposal: ParsedProposal, creator: Identity) -> Endorsed:
         """Simulate and sign; `admit` comes before. Raises ChaincodeUnknown."""
         definition = self._definition(proposal.chaincode)
