@@ -82,7 +82,7 @@ class Network:
         with contextlib.ExitStack() as stack:
             stack.enter_context(folder_lock(folder))
             ledgers = _open_ledgers(folder, topology, progress, stack)
-            catch_up(list(ledgers.values()))
+            catch_up({topology.organisation(name).msp_id: one for name, one in ledgers.items()})
             agreed = {**chaincodes, LIFECYCLE: Lifecycle(definitions)}
             peers = {name: _peer(folder, topology, name, one, agreed, clock_ms) for name, one in ledgers.items()}
             network = cls(topology, peers, _orderers(folder, topology, next(iter(ledgers.values()))), clock_ms)

@@ -36,6 +36,7 @@ from healthchain.wire.transaction import TransactionInvalid, decode_header
 
 NONCE_BYTES = 24
 PENDING_MAX = 50_000
+QUORUM_RETRY_S = 0.05
 Deliver = Callable[[common_pb2.Block], Awaitable[None]]
 
 
@@ -119,14 +120,16 @@ class OrderingService:
     def _accept(self, envelope: bytes) -> None:
         if self._failure is not None:
             raise BroadcastRefused(503, f"the network has stopped: {self._failure}")
-        working = sum(not one.stopped for one in self.orderers)
-        if working < self._channel.quorum:
+        if not self._quorum_works():
             raise BroadcastRefused(503, "too few orderers are running to sign a block")
         if self._waiting >= PENDING_MAX:
             raise BroadcastRefused(503, "the orderers' queue is full: try again later")
         self._waiting += 1
         self._cutter.order(envelope)
         self._arrived.set()
+
+    def _quorum_works(self) -> bool:
+        return sum(not one.stopped for one in self.orderers) >= self._channel.quorum
 
     def fail(self, failure: BaseException) -> None:
         """Refuse everything from now on."""
@@ -136,6 +139,8 @@ class OrderingService:
         """A block is cut as soon as the peers can take one: at once on an idle network, larger ones under load."""
         while True:
             await self._arrived.wait()
+            while not self._quorum_works():  # what was accepted before is kept until enough of them are back
+                await asyncio.sleep(QUORUM_RETRY_S)
             batch = self._cutter.take()
             if not batch:
                 self._arrived.clear()
