@@ -139,8 +139,9 @@ class OrderingService:
         """A block is cut as soon as the peers can take one: at once on an idle network, larger ones under load."""
         while True:
             await self._arrived.wait()
-            while not self._quorum_works():  # what was accepted before is kept until enough of them are back
+            if not self._quorum_works():  # what was accepted before is kept until enough of them are back
                 await asyncio.sleep(QUORUM_RETRY_S)
+                continue
             batch = self._cutter.take()
             if not batch:
                 self._arrived.clear()
