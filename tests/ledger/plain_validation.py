@@ -56,6 +56,8 @@ def plain_code(
         envelope = common_pb2.Envelope.FromString(raw)
     except DecodeError:
         return 255, None
+    if envelope.SerializeToString() != raw:
+        return 255, None
     try:
         payload = common_pb2.Payload.FromString(envelope.payload)
     except DecodeError:

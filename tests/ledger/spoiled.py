@@ -147,6 +147,11 @@ def mangled_envelope(one: Parts) -> None:
     one.envelope = MANGLED
 
 
+def two_envelopes_in_one(one: Parts) -> None:
+    """Protobuf reads it as the second: the block's bytes could be cut either way."""
+    one.envelope = one.encoded() * 2
+
+
 def mangled_payload(one: Parts) -> None:
     one.payload = MANGLED
 
@@ -368,6 +373,7 @@ CODES: dict[Callable[[Parts], None], int] = {
     bad_endorsement_beside_good_ones: Code.VALID,
     empty_envelope: Code.NIL_ENVELOPE,
     mangled_envelope: Code.INVALID_OTHER_REASON,
+    two_envelopes_in_one: Code.INVALID_OTHER_REASON,
     mangled_payload: Code.BAD_PAYLOAD,
     no_header: Code.BAD_COMMON_HEADER,
     unknown_type: Code.BAD_COMMON_HEADER,

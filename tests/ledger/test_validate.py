@@ -12,12 +12,14 @@ from hypothesis import strategies as st
 
 from healthchain.identity.policy import DEPTH_MAX
 from healthchain.ledger.ledger import Ledger
+from healthchain.ledger.quorum import BlockRefused
 from healthchain.ledger.simulate import Simulator
 from healthchain.ledger.validate import decode_transactions, preliminary_codes
 from healthchain.wire.channel import Role, role_policy
 from healthchain.wire.codes import Code
 from healthchain.wire.lifecycle import LIFECYCLE, definition_writes
 from healthchain.wire.proposal import parse_proposal
+from healthchain.wire.transaction import is_well_formed
 
 from .chain_builder import CHANNEL, COLLECTION, TOY, Consortium, Transaction, commit_block, verdict
 from .plain_validation import plain_codes
@@ -54,13 +56,18 @@ def plain(consortium: Consortium, envelopes: list[bytes], known: frozenset[str] 
 
 @pytest.mark.parametrize("spoil", CODES, ids=lambda one: one.__name__)
 def test_each_code(consortium: Consortium, ledger: Ledger, spoil: Spoil) -> None:
-    """And the block that holds it is committed: no transaction stops a peer."""
+    """And the block that holds it is committed: no transaction stops a peer. But what is no envelope is in no block."""
     one = parts(consortium)
     spoil(one)
     envelope = one.encoded()
     assert codes(ledger, [envelope]) == plain(consortium, [envelope]) == [CODES[spoil]]
     block = consortium.block(ledger.height, ledger.tip_hash, [envelope])
-    assert commit_block(ledger, block, {}) == [CODES[spoil]]
+    if is_well_formed(envelope):
+        assert commit_block(ledger, block, {}) == [CODES[spoil]]
+    else:
+        assert CODES[spoil] in (Code.NIL_ENVELOPE, Code.INVALID_OTHER_REASON)
+        with pytest.raises(BlockRefused, match="well-formed"):
+            commit_block(ledger, block, {})
 
 
 def test_the_table_has_every_code_that_can_be_given() -> None:

@@ -12,6 +12,7 @@ from healthchain.errors import HealthChainError
 from healthchain.ledger.channel import Channel
 from healthchain.ledger.validate import SignatureCheck
 from healthchain.wire.block import Metadata, data_hash, encoded_header, signatures, signed_bytes
+from healthchain.wire.transaction import is_well_formed
 
 
 class BlockRefused(HealthChainError):
@@ -64,6 +65,8 @@ def check_content(block: common_pb2.Block) -> None:
         raise BlockRefused(f"the transactions of block {number} are not those its header names: data hash differs")
     if len(block.metadata.metadata) != len(Metadata):
         raise BlockRefused(f"block {number} has no complete metadata")
+    if number != 0 and not all(is_well_formed(one) for one in block.data.data):
+        raise BlockRefused(f"block {number} has a transaction that is not one well-formed envelope")
 
 
 def block_signature_checks(block: common_pb2.Block, channel: Channel) -> list[SignatureCheck]:

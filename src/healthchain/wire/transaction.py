@@ -150,6 +150,18 @@ def envelope(payload: bytes, signature: bytes) -> bytes:
     return common_pb2.Envelope(payload=payload, signature=signature).SerializeToString()
 
 
+def is_well_formed(envelope_bytes: bytes) -> bool:
+    """Whether it is one envelope, in the only way to write it (blockutils.go `VerifyTransactionsAreWellFormed`).
+
+    A block's data hash has no lengths: without this, the same bytes could be cut into other transactions.
+    """
+    try:
+        outer = common_pb2.Envelope.FromString(envelope_bytes)
+    except DecodeError:
+        return False
+    return bool(outer.payload) and bool(outer.signature) and outer.SerializeToString() == envelope_bytes
+
+
 @lru_cache(maxsize=1024)
 def decode_header(envelope_bytes: bytes) -> Header:
     """The checks that need no signature, in Fabric's order. Raises TransactionInvalid with codes 1, 2, 3 or 255.
@@ -159,6 +171,8 @@ def decode_header(envelope_bytes: bytes) -> Header:
     if not envelope_bytes:
         raise TransactionInvalid(Code.NIL_ENVELOPE)
     outer = _decode(common_pb2.Envelope, envelope_bytes, Code.INVALID_OTHER_REASON)
+    if outer.SerializeToString() != envelope_bytes:
+        raise TransactionInvalid(Code.INVALID_OTHER_REASON)  # see is_well_formed
     payload = _decode(common_pb2.Payload, outer.payload, Code.BAD_PAYLOAD)
     channel = _decode(common_pb2.ChannelHeader, payload.header.channel_header, Code.BAD_COMMON_HEADER)
     signer = _decode(common_pb2.SignatureHeader, payload.header.signature_header, Code.BAD_COMMON_HEADER)
