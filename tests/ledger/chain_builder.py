@@ -228,9 +228,17 @@ def verdict(check: SignatureCheck) -> bool:
 
 
 def prepare_block(
-    ledger: Ledger, made: common_pb2.Block, private: Mapping[str, PrivateSets], *, held: bool = True
+    ledger: Ledger,
+    made: common_pb2.Block,
+    private: Mapping[str, PrivateSets],
+    *,
+    held: bool = True,
+    bodies: Mapping[bytes, bytes] | None = None,
 ) -> Commit:
-    """All that comes before the disk; `held` False for a peer that was handed no private value."""
+    """All that comes before the disk; `held` False for a peer that was handed no private value.
+
+    `bodies` instead of `private` for a peer that catches up from another.
+    """
     block = common_pb2.Block()
     block.CopyFrom(made)
     check_block(block, ledger.height, ledger.tip_hash, ledger.channel, verdict)
@@ -238,11 +246,11 @@ def prepare_block(
     codes = preliminary_codes(
         decoded, verdict, ledger.channel, ledger.definitions, lambda tx_id: ledger.transaction(tx_id) is not None
     )
-    bodies: dict[bytes, bytes] = {}
+    matching: dict[bytes, bytes] = dict(bodies or {})
     for one, code in zip(decoded, codes, strict=True):
         if held and code == 0 and one.header is not None and one.action is not None:
-            bodies |= matching_bodies(one.action, private.get(one.header.tx_id, {}))
-    return ledger.prepare(block, decoded, codes, bodies)
+            matching |= matching_bodies(one.action, private.get(one.header.tx_id, {}))
+    return ledger.prepare(block, decoded, codes, matching)
 
 
 def commit_block(

@@ -161,7 +161,7 @@ class Ledger:
 
     def block(self, number: int) -> common_pb2.Block:
         """Raises IndexError for a block not yet there and LogCorrupted for one that is not whole."""
-        location = self.state.block(number)
+        location = self.state.block(number) if 0 <= number < self.height else None
         if location is None:
             raise IndexError(f"block {number} is not on this ledger, whose height is {self.height}")
         return common_pb2.Block.FromString(self.block_log.read(location[0]))
