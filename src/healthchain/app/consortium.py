@@ -8,14 +8,14 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 from healthchain.client.gateway import Connection
-from healthchain.config import CHAINCODE, Topology, read_topology, write_topology
+from healthchain.config import CHAINCODE, Topology, TopologyInvalid, read_topology, write_topology
 from healthchain.contract import members
 from healthchain.contract.codes import Code
 from healthchain.contract.ehr import CONTRACT
 from healthchain.contract.ids import BODIES, ENVELOPES, Kind
 from healthchain.errors import BadInput, Refused
 from healthchain.identity.folders import write_private
-from healthchain.network.network import Network, Progress
+from healthchain.network.network import Network, Progress, folder_lock
 from healthchain.network.peer import Chaincode
 from healthchain.network.provision import GENESIS, GenesisMissing, create, organisation_folder
 from healthchain.records.actor import Actor
@@ -51,7 +51,7 @@ class Consortium:
         """A user of an organisation; what is sealed to the organisation opens for its users. Raises BadInput."""
         keyring = self.keyring(organisation)
         if user not in self.topology.organisation(organisation).roles:
-            if keyring.has_user(user):
+            if keyring.has_patient(user):
                 return self.patient(user)
             roles = ", ".join(self.topology.organisation(organisation).roles)
             raise BadInput(f"{organisation} has no such user: choose one of {roles}, or a patient's pseudonym")
@@ -61,7 +61,7 @@ class Consortium:
     def patient(self, pseudonym: str) -> Actor:
         """The patient's own identity, which the custodian enrolled. Raises BadInput."""
         for organisation, keyring in self._keyrings.items():
-            if keyring.has_user(pseudonym):
+            if keyring.has_patient(pseudonym):
                 connection = self.connection(organisation, pseudonym, CHAINCODE)
                 return Actor(connection, pseudonym, keyring.patient_key(pseudonym))
         raise BadInput("no organisation here enrolled a patient of this pseudonym: see `healthchain patients`")
@@ -127,8 +127,13 @@ async def opened(
 
 
 async def initialise(folder: Path, topology: Topology) -> None:
-    """Make a new consortium in the folder; an attempt that was cut off is completed. Raises FolderTaken."""
-    if _prepared(folder, topology) and not await _unfinished(folder):
+    """Make a new consortium in the folder; an attempt that was cut off is completed.
+
+    Raises FolderTaken, or FolderInUse while another process makes one there.
+    """
+    with folder_lock(folder):
+        prepared = _prepared(folder, topology)
+    if prepared and not await _unfinished(folder):
         raise FolderTaken("there is a network in this folder already: choose another folder")
     async with opened(folder) as consortium:
         await consortium.found()
@@ -137,6 +142,8 @@ async def initialise(folder: Path, topology: Topology) -> None:
 def _prepared(folder: Path, topology: Topology) -> bool:
     """Whether credentials and block 0 were there already; they are now."""
     if (folder / GENESIS).exists():
+        if stored_topology(folder) != topology:
+            raise FolderTaken("there is a network of another topology in this folder: choose another folder")
         return True
     if (folder / "peers").exists():
         raise FolderTaken("there are ledgers in this folder without a block 0: choose another folder")
@@ -161,7 +168,9 @@ async def _unfinished(folder: Path) -> bool:
 def stored_topology(folder: Path) -> Topology:
     """Raises GenesisMissing or TopologyInvalid."""
     try:
-        text = (folder / TOPOLOGY).read_text()
-    except FileNotFoundError:
+        text = (folder / TOPOLOGY).read_text(encoding="utf-8")
+    except (FileNotFoundError, NotADirectoryError):
         raise GenesisMissing("there is no network in this folder: make one with `healthchain init`") from None
+    except UnicodeDecodeError:
+        raise TopologyInvalid(f"{TOPOLOGY} in the folder is not text in UTF-8: restore it") from None
     return read_topology(text)

@@ -11,7 +11,9 @@ import msgspec
 
 from healthchain.client.errors import CommitFailed
 from healthchain.client.gateway import Committed, Connection
+from healthchain.contract.codes import Code
 from healthchain.contract.ids import Arguments, Result
+from healthchain.errors import Refused
 from healthchain.records.sealing import HpkeKey
 
 CONFLICT_TRIES = 8
@@ -44,13 +46,19 @@ class Actor:
         return await self.connection.submit(function, msgspec.json.encode(arguments), transient=transient)
 
 
-async def repeated_on_conflict(attempt: Callable[[], Awaitable[_Done]]) -> _Done:
-    """For use cases that read, decide and submit: where somebody else came first, read and decide again."""
+async def repeated_on_conflict(attempt: Callable[[], Awaitable[_Done]], *overtaken: Code) -> _Done:
+    """For use cases that read, decide and submit: where somebody else came first, read and decide again.
+
+    `overtaken` are the refusals which say that what was read is no longer so.
+    """
     for tried in range(1, CONFLICT_TRIES + 1):
         try:
             return await attempt()
         except CommitFailed as failed:
             if not failed.is_conflict or tried == CONFLICT_TRIES:
+                raise
+        except Refused as refused:
+            if refused.code not in overtaken or tried == CONFLICT_TRIES:
                 raise
     raise AssertionError
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from healthchain.contract import consents, patients, revocation
+from healthchain.contract.codes import Code
 from healthchain.contract.ids import Action, Purpose
 from healthchain.contract.revocation import Rekeys
 from healthchain.errors import BadInput
@@ -16,6 +17,9 @@ from healthchain.records.keyring import random_id
 from healthchain.records.keys import CompartmentKey, HeldKeys
 from healthchain.records.reading import session
 from healthchain.records.sealing import new_key
+
+# Another grant or revocation came in between: now there are other keys to seal, or other recipients.
+OTHER_ENVELOPES = (Code.ENVELOPE_MISSING, Code.ENVELOPE_UNEXPECTED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +39,11 @@ async def grant(patient_actor: Actor, decision: Decision) -> str:
     unknown = set(decision.compartments) - set(NAMES)
     if unknown:
         raise BadInput(f"there is no such compartment: choose from {', '.join(NAMES)}")
-    held = await _own_keys(patient_actor)
     wanted = {NAMES.index(name) for name in decision.compartments} or set(range(len(NAMES)))
-    chosen = [one for one in held if one.index in wanted]
-    recipients = await keys.public_keys(patient_actor, patient)
 
     async def attempt() -> str:
+        chosen = [one for one in await _own_keys(patient_actor) if one.index in wanted]
+        recipients = await keys.public_keys(patient_actor, patient)
         consent = consents.Grant(
             id=random_id(),
             patient=patient,
@@ -56,7 +59,7 @@ async def grant(patient_actor: Actor, decision: Decision) -> str:
         await patient_actor.submit("consents:Grant", consent, envelopes)
         return consent.id
 
-    return await repeated_on_conflict(attempt)
+    return await repeated_on_conflict(attempt, *OTHER_ENVELOPES)
 
 
 async def revoke(patient_actor: Actor, *, grantee: str | None = None, consent_ids: Sequence[str] = ()) -> int:
@@ -83,7 +86,7 @@ async def revoke(patient_actor: Actor, *, grantee: str | None = None, consent_id
         )
         return (await patient_actor.submit("consents:Revoke", revoking, envelopes)).block
 
-    return await repeated_on_conflict(attempt)
+    return await repeated_on_conflict(attempt, Code.EPOCH_WRONG, *OTHER_ENVELOPES)
 
 
 async def list_consents(actor: Actor, patient: str) -> list[consents.Consent]:

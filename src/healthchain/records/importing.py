@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import asyncio
 import datetime
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 import msgspec
 
+from healthchain.client.errors import CommitFailed
 from healthchain.contract import patients, records
 from healthchain.contract.codes import Code
 from healthchain.contract.envelopes import Address
 from healthchain.contract.ids import Purpose
-from healthchain.contract.records import ListedHeader, RecordStatus, WrittenStatus
+from healthchain.contract.records import RecordStatus, WrittenStatus
 from healthchain.errors import Refused
 from healthchain.records import keys
 from healthchain.records.actor import Actor, repeated_on_conflict
@@ -27,7 +28,7 @@ from healthchain.records.canonical import canonical_json
 from healthchain.records.compartments import NAMES, classify_bundle
 from healthchain.records.keyring import Keyring
 from healthchain.records.keys import CompartmentKey, HeldKeys
-from healthchain.records.reading import Content, session
+from healthchain.records.reading import Content, ReadRecord, session
 from healthchain.records.sealing import Binding, EnvelopeContext, new_key, seal_envelope
 
 BATCH_RECORDS_MAX = 400
@@ -71,17 +72,37 @@ async def import_bundle(
     """A bundle that `parse_bundle` found valid. Raises Refused."""
     patient = custodian.keyring.opaque_id("patient", bundle.patient.full_url)
     known = await _register(custodian, patient)
-    ids = {entry.full_url: custodian.keyring.opaque_id("record", patient, entry.full_url) for entry in bundle.entries}
-    compartments = classify_bundle(bundle.entries)
-    planned, unchanged = await _plan(custodian, patient, bundle, ids, compartments, known=known)
-    progress(unchanged)
-    await _write_all(custodian, patient, planned, progress)
-    amended = sum(one.version > 1 for one in planned)
-    return Imported(patient, len(bundle.entries), len(planned) - amended, amended, unchanged)
+    wanted = [
+        _Planned(custodian.keyring.opaque_id("record", patient, entry.full_url), 1, entry, compartment)
+        for entry, compartment in zip(bundle.entries, classify_bundle(bundle.entries), strict=True)
+    ]
+    written: list[_Planned] = []
+    reported = 0
+
+    def committed(batch: Sequence[_Planned]) -> None:
+        written.extend(batch)
+        advance(len(batch))
+
+    def advance(resources: int) -> None:
+        nonlocal reported
+        reported += resources
+        progress(resources)
+
+    async def attempt() -> None:
+        nonlocal known
+        existing = await _existing(custodian, patient, {one.record for one in wanted}) if known else {}
+        known = True
+        planned = _plan(wanted, existing)
+        advance(len(wanted) - len(planned) - reported)
+        await _write_all(custodian, patient, planned, committed)
+
+    await repeated_on_conflict(attempt, Code.VERSION_CONFLICT, Code.RECORD_ERASED)
+    amended = sum(one.version > 1 for one in written)
+    return Imported(patient, len(wanted), len(written) - amended, amended, len(wanted) - len(written))
 
 
 async def _register(custodian: Custodian, patient: str) -> bool:
-    """Whether the patient was known before."""
+    """Whether the patient was known before, if only because another import registered the same one just now."""
     actor = custodian.actor
     try:
         await actor.ask("patients:Get", patients.Get(patient=patient), patients.RegisteredPatient)
@@ -102,53 +123,59 @@ async def _register(custodian: Custodian, patient: str) -> bool:
     registering = patients.Register(
         patient=patient, public_key=own.public_bytes, compartments=tuple(sorted(compartments))
     )
-    await actor.submit("patients:Register", registering, envelopes)
-    return False
+    try:
+        await actor.submit("patients:Register", registering, envelopes)
+        return False
+    except Refused as refused:
+        if refused.code != Code.PATIENT_EXISTS:
+            raise
+    except CommitFailed as failed:
+        if not failed.is_conflict:
+            raise
+    return True
 
 
-async def _plan(
-    custodian: Custodian,
-    patient: str,
-    bundle: ParsedBundle,
-    ids: dict[str, str],
-    compartments: Sequence[int],
-    *,
-    known: bool,
-) -> tuple[list[_Planned], int]:
-    """What to write, in the bundle's order, and how many resources are on the ledger already as they are."""
-    existing = await _existing(custodian, patient, set(ids.values())) if known else {}
+def _plan(wanted: Sequence[_Planned], existing: Mapping[str, ReadRecord | None]) -> list[_Planned]:
+    """What to write, in the bundle's order. Erased stays erased.
+
+    A record whose bundle now refers to something sensitive moves with it. None moves out of a sensitive compartment:
+    a bundle may hold only a part of what an earlier one held, and so not show why the record is there.
+    """
     planned = []
-    for entry, compartment in zip(bundle.entries, compartments, strict=True):
-        record = ids[entry.full_url]
-        header, content = existing.get(record, (None, b""))
-        if header is None:
-            planned.append(_Planned(record, 1, entry, compartment))
-        elif header.status is RecordStatus.ERASED or content == canonical_json(entry.raw):
-            continue  # erased stays erased
-        else:
-            planned.append(_Planned(record, header.version + 1, entry, compartment))
-    return planned, len(bundle.entries) - len(planned)
+    for one in wanted:
+        if one.record not in existing:
+            planned.append(one)
+            continue
+        found = existing[one.record]
+        if found is None:
+            continue
+        place = NAMES.index(found.compartment)
+        compartment = max(one.compartment, place)
+        if compartment != place or canonical_json(found.resource) != canonical_json(one.entry.raw):
+            planned.append(_Planned(one.record, found.header.version + 1, one.entry, compartment))
+    return planned
 
 
-async def _existing(custodian: Custodian, patient: str, wanted: set[str]) -> dict[str, tuple[ListedHeader, bytes]]:
-    """Header and canonical content of those records that are there; content is empty where erased."""
+async def _existing(custodian: Custodian, patient: str, wanted: Set[str]) -> dict[str, ReadRecord | None]:
+    """Those records that are there, None where erased."""
     async with session(custodian.actor, patient, Purpose.HOPERAT) as opened:
         headers = [one for one in await opened.headers() if one.id in wanted]
+        found: dict[str, ReadRecord | None] = {one.id: None for one in headers}
         live = [one for one in headers if one.status is not RecordStatus.ERASED]
-        found = {one.id: (one, b"") for one in headers}
-        for record in await opened.read(live):
-            found[record.header.id] = (record.header, canonical_json(record.resource))
+        found.update({one.header.id: one for one in await opened.read(live)})
         return found
 
 
-async def _write_all(custodian: Custodian, patient: str, planned: Sequence[_Planned], progress: Progress) -> None:
+async def _write_all(
+    custodian: Custodian, patient: str, planned: Sequence[_Planned], committed: Callable[[Sequence[_Planned]], None]
+) -> None:
     """Batches by number and size, each all or nothing; a few on their way at once."""
     turn = asyncio.Semaphore(BATCHES_IN_FLIGHT)
 
     async def write(batch: Sequence[_Planned]) -> None:
         async with turn:
             await _write(custodian, patient, batch)
-            progress(len(batch))
+            committed(batch)
 
     try:
         async with asyncio.TaskGroup() as group:
@@ -179,12 +206,7 @@ async def _write(custodian: Custodian, patient: str, batch: Sequence[_Planned]) 
         writing, bodies = _sealed(custodian.actor, patient, held, batch)
         await custodian.actor.submit("records:Write", writing, bodies)
 
-    try:
-        await repeated_on_conflict(attempt)
-    except Refused as refused:
-        if refused.code != Code.EPOCH_STALE:
-            raise
-        await repeated_on_conflict(attempt)
+    await repeated_on_conflict(attempt, Code.EPOCH_STALE)
 
 
 def _sealed(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import datetime
 import hmac
+import re
 import secrets
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from healthchain.records.sealing import HpkeKey, generate_hpke_key, private_from
 
 KEY = Path("hpke/private.key")
 ID_BYTES = 16
+_PSEUDONYM = re.compile(r"[A-Za-z0-9_-]{22}")
 
 
 class Keyring:
@@ -43,8 +45,9 @@ class Keyring:
         """Raises CredentialsMissing."""
         return self._folder.signing_identity(self._folder.user(user))
 
-    def has_user(self, user: str) -> bool:
-        return "/" not in user and self._folder.user(user).is_dir()
+    def has_patient(self, pseudonym: str) -> bool:
+        """Whether this organisation enrolled the patient, to the end: the key is written last."""
+        return _PSEUDONYM.fullmatch(pseudonym) is not None and (self._folder.user(pseudonym) / KEY).exists()
 
     def organisation_key(self) -> HpkeKey:
         return _load(self._folder.path / KEY)
