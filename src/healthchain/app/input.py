@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import io
 import zlib
 from pathlib import Path
 
@@ -18,16 +20,19 @@ def read_file(path: Path) -> bytes:
             content = stream.read(BYTES_MAX + 1)
     except OSError as error:
         raise BadInput(f"a file cannot be read: {error.strerror}") from None
+    except ValueError:  # a zero byte in its name
+        raise BadInput("a file cannot be read: there is none of this name") from None
     return _unpacked(content) if content.startswith(GZIP) else content
 
 
 def _unpacked(content: bytes) -> bytes:
-    """At most one byte more than a bundle may have: enough to be refused, and no bomb."""
-    unpacker = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
+    """All members of the file (block-wise writers make several), but no bomb.
+
+    At most one byte more than a bundle may have: enough to be refused.
+    """
     try:
-        unpacked = unpacker.decompress(content, BYTES_MAX + 1)
-    except zlib.error:
+        return gzip.GzipFile(fileobj=io.BytesIO(content)).read(BYTES_MAX + 1)
+    except EOFError:
+        raise BadInput("a gzip file is cut short: fetch it again") from None
+    except (gzip.BadGzipFile, zlib.error):
         raise BadInput("a file is not whole gzip: fetch it again") from None
-    if len(unpacked) <= BYTES_MAX and not unpacker.eof:
-        raise BadInput("a gzip file is cut short: fetch it again")
-    return unpacked

@@ -8,10 +8,15 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from fabric_protos.common import common_pb2
+
 from healthchain.app.consortium import stored_topology
+from healthchain.config import Topology
 from healthchain.errors import HealthChainError
 from healthchain.ledger import fsck
+from healthchain.ledger.ledger import Ledger
 from healthchain.ledger.recovery import MARKER, close_ledger, open_ledger
+from healthchain.network.catchup import catch_up
 from healthchain.network.network import boot_id, folder_lock, peer_folder
 from healthchain.network.provision import read_genesis_block
 
@@ -43,15 +48,13 @@ class Verification:
 def verify(folder: Path, progress: Progress = lambda organisation, block: None) -> Verification:
     """Raises FolderInUse or GenesisMissing; everything else that is wrong is a finding."""
     started = time.monotonic()
+    topology = stored_topology(folder)
     with folder_lock(folder):
-        topology = stored_topology(folder)
         genesis = read_genesis_block(folder)
-        findings: list[PeerFinding] = []
+        findings = _recovered(folder, topology, genesis)
         results = {}
         for one in topology.organisations:
-            peer = peer_folder(folder, one.name)
-            findings += _recovered(peer, one.name)
-            result = fsck.check(peer, genesis, partial(progress, one.name))
+            result = fsck.check(peer_folder(folder, one.name), genesis, partial(progress, one.name))
             findings += [PeerFinding(one.name, found.where, found.what) for found in result.findings]
             results[one.name] = result
         findings += [PeerFinding("all peers", found.where, found.what) for found in fsck.compare(results)]
@@ -59,12 +62,26 @@ def verify(folder: Path, progress: Progress = lambda organisation, block: None) 
     return Verification(tuple(findings), first.height, first.transactions, time.monotonic() - started)
 
 
-def _recovered(peer: Path, name: str) -> list[PeerFinding]:
-    """A ledger that was not closed cleanly is first opened as usual, which completes or cuts off its torn end."""
-    if not (peer / MARKER).exists():
-        return []
+def _recovered(folder: Path, topology: Topology, genesis: common_pb2.Block) -> list[PeerFinding]:
+    """Ledgers that were not closed cleanly are first opened as usual, which completes or cuts off their torn ends.
+
+    A process that was killed had all of them open, and some may have a block more than others.
+    """
+    ledgers: dict[str, Ledger] = {}
+    findings = []
+    for one in topology.organisations:
+        peer = peer_folder(folder, one.name)
+        if (peer / MARKER).exists():
+            try:
+                ledgers[one.msp_id] = open_ledger(peer, genesis, boot_id())
+            except HealthChainError as error:
+                findings.append(PeerFinding(one.name, "recovery", str(error)))
     try:
-        close_ledger(open_ledger(peer, read_genesis_block(peer.parents[1]), boot_id()))
+        if ledgers:
+            catch_up(ledgers)
     except HealthChainError as error:
-        return [PeerFinding(name, "recovery", str(error))]
-    return []
+        findings.append(PeerFinding("all peers", "recovery", str(error)))
+    finally:
+        for ledger in ledgers.values():
+            close_ledger(ledger)
+    return findings
