@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+
 
 def main() -> int:
     """The program `healthchain`; answers with its exit status."""
-    from healthchain.cli.commands import run
+    try:
+        from healthchain.cli.commands import run
 
-    return run()
+        return run(sys.argv[1:])
+    except KeyboardInterrupt:  # before a command began, or a second time while one was ending
+        return 130

@@ -5,19 +5,18 @@ Imports of anything heavy are inside the commands, so that `--help` is quick.
 
 from __future__ import annotations
 
-import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 
-from healthchain.cli.output import FOUND, Output, failures, run_async
+from healthchain.cli.output import FAILED, FOUND, UNUSABLE, Output, failures, run_async
 
 app = typer.Typer(
     help="A consortium blockchain for electronic health records.",
     epilog="Start with: healthchain demo",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -30,34 +29,37 @@ Patient = Annotated[str, typer.Option("--patient", help="The patient's pseudonym
 PurposeOption = Annotated[str, typer.Option("--purpose", help="Purpose of use: TREAT, HPAYMT, HOPERAT, PATRQT, ...")]
 
 
-def run() -> int:
+def run(arguments: Sequence[str]) -> int:
     """Exit status of the program, see `healthchain.cli.output`."""
+    output = Output(as_json="--json" in arguments)
     try:
-        status = app(standalone_mode=False)
-    except KeyboardInterrupt:
-        return 130
-    except Exception as error:  # noqa: BLE001 (the outermost edge)
-        return _usage_or_defect(error)
+        try:
+            status = app(args=list(arguments) or ["--help"], prog_name="healthchain", standalone_mode=False)
+        except Exception as error:  # noqa: BLE001 (the outermost edge)
+            _usage_or_defect(output, error)
+    except typer.Exit as end:
+        status = end.exit_code
     return status if isinstance(status, int) else 0
 
 
-def _usage_or_defect(error: Exception) -> int:
+def _usage_or_defect(output: Output, error: Exception) -> NoReturn:
+    """What no command caught. Raises Exit."""
     from typer.exceptions import TyperException
 
-    if isinstance(error, typer.Abort):
-        return 130
+    if isinstance(error, typer.Exit):
+        raise error
     if isinstance(error, TyperException):
-        show = getattr(error, "show", None)
-        if show is not None:
-            show()
-        return 2
+        usage = getattr(error, "ctx", None)
+        help_ = f"{usage.get_usage()}\nTry '{usage.command_path} --help' for help." if usage else ""
+        message = error.format_message()
+        output.end(UNUSABLE, {"error": message}, f"{help_}\n\nerror: {message}".strip())
     # A defect of ours. Its message may quote data, so only its kind and place are shown.
     place = error.__traceback__
     while place is not None and place.tb_next is not None:
         place = place.tb_next
     where = f"{Path(place.tb_frame.f_code.co_filename).name}:{place.tb_lineno}" if place else "?"
-    print(f"error: a defect in HealthChain ({type(error).__name__} at {where}): please report it", file=sys.stderr)
-    return 1
+    text = f"a defect in HealthChain ({type(error).__name__} at {where}): please report it"
+    output.end(FAILED, {"error": text}, f"error: {text}")
 
 
 @app.command(epilog="Example: healthchain init --dir consortium")
@@ -74,7 +76,7 @@ def init(
     output = Output(as_json=json)
     with failures(output):
         try:
-            chosen = read_topology(topology.read_text()) if topology else DEFAULT
+            chosen = read_topology(topology.read_text(encoding="utf-8")) if topology else DEFAULT
         except (OSError, UnicodeDecodeError):
             raise BadInput("the topology file cannot be read: give a TOML file") from None
         run_async(initialise(folder, chosen))
@@ -115,9 +117,9 @@ def import_(
 
     from healthchain.app.consortium import opened
     from healthchain.app.input import read_file
-    from healthchain.errors import BadInput
+    from healthchain.errors import BadInput, Refused
     from healthchain.records.bundle import ParsedBundle, parse_bundle
-    from healthchain.records.importing import Imported, import_bundle
+    from healthchain.records.importing import Custodian, Imported, Progress, import_bundle
 
     output = Output(as_json=json)
 
@@ -127,11 +129,17 @@ def import_(
         except BadInput as error:
             raise BadInput(f"{path.name}: {error}") from None
 
+    async def imported(custodian: Custodian, name: str, bundle: ParsedBundle, advance: Progress) -> Imported:
+        try:
+            return await import_bundle(custodian, bundle, advance)
+        except Refused as refused:
+            raise Refused(refused.code, f"{name}: {refused.message}") from None
+
     async def work(bundles: dict[str, ParsedBundle]) -> dict[str, Imported]:
         async with opened(folder) as consortium:
             custodian = consortium.custodian(org)
             with output.progress("importing", sum(len(one.entries) for one in bundles.values())) as advance:
-                return {name: await import_bundle(custodian, one, advance) for name, one in bundles.items()}
+                return {name: await imported(custodian, name, one, advance) for name, one in bundles.items()}
 
     with failures(output):
         if len({path.name for path in files}) != len(files):

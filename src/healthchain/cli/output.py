@@ -38,19 +38,23 @@ class Output:
 
     def result(self, facts: Any, text: str) -> None:
         """One JSON object, or words."""
-        print(json.dumps(facts, ensure_ascii=False) if self.as_json else text)
+        # Escapes: a file's name may have bytes, and a terminal an encoding, that are not UTF-8.
+        _write((json.dumps(facts) if self.as_json else text).encode(sys.stdout.encoding, "backslashreplace"))
 
     def raw(self, document: bytes) -> None:
         """A document that is JSON already."""
-        sys.stdout.buffer.write(document + b"\n")
-        sys.stdout.buffer.flush()
+        _write(document)
 
     def say(self, text: str) -> None:
-        print(text, file=sys.stderr if self.as_json else sys.stdout, flush=True)
+        """A step of something that is not at its end."""
+        if self.as_json:
+            print(text, file=sys.stderr, flush=True)
+        else:
+            self.result({}, text)
 
     def end(self, status: int, facts: dict[str, Any], text: str) -> NoReturn:
         if self.as_json:
-            print(json.dumps(facts, ensure_ascii=False))
+            self.result(facts, text)
         else:
             print(text, file=sys.stderr)
         raise typer.Exit(status)
@@ -80,9 +84,6 @@ def failures(output: Output) -> Iterator[None]:
         output.end(UNUSABLE, {"error": str(error)}, f"error: {error}")
     except HealthChainError as error:
         output.end(FAILED, {"error": str(error)}, f"error: {error}")
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise typer.Exit(FAILED) from None
     except OSError as error:
         reason = error.strerror or type(error).__name__
         output.end(
@@ -92,6 +93,18 @@ def failures(output: Output) -> Iterator[None]:
         output.end(
             INTERRUPTED, {"error": "interrupted"}, "interrupted: what was committed stays, run it again to go on"
         )
+
+
+def _write(line: bytes) -> None:
+    """To standard output, at once: what cannot be written is noticed here and not when Python ends."""
+    try:
+        sys.stdout.buffer.write(line + b"\n")
+        sys.stdout.buffer.flush()
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):  # whoever closed the pipe has seen enough
+            print(f"error: standard output: {error.strerror}", file=sys.stderr)
+        raise typer.Exit(FAILED) from None
 
 
 def run_async(main: Coroutine[Any, Any, _Result]) -> _Result:
