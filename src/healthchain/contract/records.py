@@ -39,8 +39,11 @@ class WrittenStatus(StrEnum):
     ENTERED_IN_ERROR = "entered-in-error"
 
 
-class Header(State, frozen=True):
-    """Of the current version. An erased record keeps its last header, so that its id is never used again."""
+class Header(State, frozen=True, array_like=True):
+    """Of the current version. An erased record keeps its last header, so that its id is never used again.
+
+    On the ledger it is an array, in this order: there are as many headers as records, and names would double them.
+    """
 
     version: int
     status: RecordStatus
@@ -139,11 +142,11 @@ class Read(Arguments, frozen=True):
     records: Annotated[tuple[Id, ...], Meta(min_length=1, max_length=200)]
 
 
-class ListedHeader(Header, frozen=True, kw_only=True):
+class ListedHeader(Header, frozen=True, kw_only=True, array_like=False):
     id: str
 
 
-class Record(ListedHeader, frozen=True, kw_only=True):
+class Record(ListedHeader, frozen=True, kw_only=True, array_like=False):
     body: bytes
 
 

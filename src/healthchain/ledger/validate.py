@@ -78,16 +78,25 @@ class Decoded:
         yield from self.endorsements
 
 
-def decode_transactions(envelopes: Sequence[bytes], channel: Channel) -> list[Decoded]:
+def decode_transactions(
+    envelopes: Sequence[bytes], channel: Channel, headers: Sequence[Header] | None = None
+) -> list[Decoded]:
+    """`headers`, one for each envelope, save decoding what an orderer of this process has decoded already."""
+    if headers is not None:
+        return [decode_endorsed(header, channel) for header in headers]
     return [decode_transaction(envelope, channel) for envelope in envelopes]
 
 
 def decode_transaction(envelope: bytes, channel: Channel) -> Decoded:
     """Steps 1 to 4 without the signatures' verdicts; which signatures to verify is part of the result."""
     try:
-        header = decode_header(envelope)
+        return decode_endorsed(decode_header(envelope), channel)
     except TransactionInvalid as invalid:
         return Decoded(invalid.code)
+
+
+def decode_endorsed(header: Header, channel: Channel) -> Decoded:
+    """As `decode_transaction`, from step 2 on."""
     decoded = Decoded(Code.VALID, header)
     try:
         if header.channel_id != channel.id:

@@ -23,6 +23,7 @@ from healthchain.network.peer import Peer
 from healthchain.network.verifier import Verifier
 from healthchain.wire.block import PrivateSets
 from healthchain.wire.codes import Code
+from healthchain.wire.transaction import Header
 
 
 class StorageFailed(HealthChainError):
@@ -58,9 +59,9 @@ class Committer:
         self._checked: asyncio.Queue[_Checked] = asyncio.Queue(maxsize=1)
         self._threads = ThreadPoolExecutor(max_workers=len(peers), thread_name_prefix="commit")
 
-    async def deliver(self, block: common_pb2.Block) -> None:
+    async def deliver(self, block: common_pb2.Block, headers: Sequence[Header]) -> None:
         """Stage 1. The peers' chain is not looked at yet: that is stage 2's, in order."""
-        decoded = decode_transactions(block.data.data, self._channel)
+        decoded = decode_transactions(block.data.data, self._channel, headers)
         checks = [check for one in decoded for check in one.checks()]
         await self._verifier.verify([*checks, *block_signature_checks(block, self._channel)])
         await self._checked.put(_Checked(block, decoded))

@@ -32,12 +32,13 @@ from healthchain.wire.block import (
     signed_bytes,
 )
 from healthchain.wire.proposal import ENDORSER_TRANSACTION
-from healthchain.wire.transaction import TransactionInvalid, decode_header
+from healthchain.wire.transaction import Header, TransactionInvalid, decode_header
 
 NONCE_BYTES = 24
 PENDING_MAX = 50_000
 QUORUM_RETRY_S = 0.05
-Deliver = Callable[[common_pb2.Block], Awaitable[None]]
+Deliver = Callable[[common_pb2.Block, Sequence[Header]], Awaitable[None]]
+"""Takes a signed block and the headers of its envelopes, which were decoded when they came."""
 
 
 class BroadcastRefused(HealthChainError):
@@ -90,6 +91,7 @@ class OrderingService:
         self._clock_ms = clock_ms
         self._cutter = BlockCutter(channel.config.batch)
         self._waiting = 0
+        self._headers: dict[bytes, Header] = {}
         self._arrived = asyncio.Event()
         self._failure: BaseException | None = None
 
@@ -115,9 +117,9 @@ class OrderingService:
         await self._verifier.verify([check])
         if not self._verifier.verdict(check):
             raise BroadcastRefused(403, "the envelope's signature is not its creator's")
-        self._accept(envelope)
+        self._accept(envelope, header)
 
-    def _accept(self, envelope: bytes) -> None:
+    def _accept(self, envelope: bytes, header: Header) -> None:
         if self._failure is not None:
             raise BroadcastRefused(503, f"the network has stopped: {self._failure}")
         if not self._quorum_works():
@@ -125,6 +127,7 @@ class OrderingService:
         if self._waiting >= PENDING_MAX:
             raise BroadcastRefused(503, "the orderers' queue is full: try again later")
         self._waiting += 1
+        self._headers[envelope] = header
         self._cutter.order(envelope)
         self._arrived.set()
 
@@ -147,7 +150,13 @@ class OrderingService:
                 self._arrived.clear()
                 continue
             self._waiting -= len(batch)
-            await self._deliver(self._make_block(batch))
+            # Somebody may send one envelope twice: then the second has to be decoded again.
+            headers = [self._header(one) for one in batch]
+            await self._deliver(self._make_block(batch), headers)
+
+    def _header(self, envelope: bytes) -> Header:
+        known = self._headers.pop(envelope, None)
+        return decode_header(envelope) if known is None else known
 
     def _make_block(self, batch: Sequence[bytes]) -> common_pb2.Block:
         working = [one for one in self.orderers if not one.stopped]

@@ -6,7 +6,6 @@ Sources: Fabric protoutil/txutils.go, protoutil/proputils.go, core/common/valida
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import NamedTuple, TypeVar
 
 from fabric_protos.common import common_pb2
@@ -162,12 +161,8 @@ def is_well_formed(envelope_bytes: bytes) -> bool:
     return bool(outer.payload) and bool(outer.signature) and outer.SerializeToString() == envelope_bytes
 
 
-@lru_cache(maxsize=1024)
 def decode_header(envelope_bytes: bytes) -> Header:
-    """The checks that need no signature, in Fabric's order. Raises TransactionInvalid with codes 1, 2, 3 or 255.
-
-    Cached: in one process the orderers look at an envelope first, and a moment later the peers.
-    """
+    """The checks that need no signature, in Fabric's order. Raises TransactionInvalid with codes 1, 2, 3 or 255."""
     if not envelope_bytes:
         raise TransactionInvalid(Code.NIL_ENVELOPE)
     outer = _decode(common_pb2.Envelope, envelope_bytes, Code.INVALID_OTHER_REASON)
