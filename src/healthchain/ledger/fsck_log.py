@@ -35,13 +35,14 @@ class Findings:
 
 
 class Frame(NamedTuple):
-    """`body` is None where it was erased; frames whose body is damaged are findings and do not come out."""
+    """`body` is None where it was erased, or where it is `damaged`, which is a finding already."""
 
     location: int
     tag: int
     extra: int
     body: bytes | None
     end: int
+    damaged: bool = False
 
 
 def read_log(folder: Path, name: str, findings: Findings) -> Iterator[Frame]:
@@ -83,8 +84,9 @@ def read_file(content: bytes, base: int, where: str, findings: Findings) -> Iter
         body, checksum = content[body_start : end - CRC.size], content[end - CRC.size : end]
         if zlib.crc32(body) == CRC.unpack(checksum)[0]:
             yield Frame(base | offset, tag, extra, body, base | end)
-        elif any(body) or any(checksum):
-            findings.add(where, f"the entry at byte {offset} is damaged")
         else:
-            yield Frame(base | offset, tag, extra, None, base | end)
+            damaged = any(body) or any(checksum)
+            if damaged:
+                findings.add(where, f"the entry at byte {offset} is damaged")
+            yield Frame(base | offset, tag, extra, None, base | end, damaged)
         offset = end

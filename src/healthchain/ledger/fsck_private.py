@@ -45,7 +45,7 @@ class PrivateLog:
     def _read(self, frame: Frame) -> None:
         self._ends[frame.tag >> TX_BITS] = frame.end
         if frame.body is None:
-            self._erased[frame.tag] += 1
+            self._erased[frame.tag] += not frame.damaged
             return
         try:
             value = decode_body(frame.body)

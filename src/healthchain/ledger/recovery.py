@@ -30,6 +30,7 @@ from healthchain.wire.codes import Code
 from healthchain.wire.transaction import decode_header
 
 MARKER = "open"
+DATABASE_DAMAGED = (lmdb.CorruptedError, lmdb.InvalidError, lmdb.PanicError, lmdb.VersionMismatchError)
 Progress = Callable[[int], None]
 """Called with the number of each block as it is replayed."""
 
@@ -85,7 +86,7 @@ def _distrust_after_restart(folder: Path, boot_id: str) -> None:
 def _opened(folder: Path, channel: Channel, opened: ExitStack) -> Ledger:
     try:
         ledger = Ledger(folder, channel)
-    except lmdb.Error as error:
+    except DATABASE_DAMAGED as error:
         raise LogCorrupted("the tables are damaged: remove the folder `state`, they are built again") from error
     opened.callback(ledger.close)
     return ledger
