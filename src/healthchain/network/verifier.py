@@ -17,7 +17,7 @@ from healthchain.network.verify_worker import COUNT, encode_request
 
 INLINE_MAX = 8  # up to here the way to the other process and back takes longer than the work
 WORKER_FROM = 24  # checks at once that show it worthwhile to start the process
-GENERATION_MAX = 20_000
+GENERATION_MAX = 8_000
 SIGNATURE_BYTES_MAX = 104  # P-384 in DER; anything longer is none, and is neither sent nor remembered
 
 CHUNK = 48  # one question's size: the answers to the first come while the next are being worked on
