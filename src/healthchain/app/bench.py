@@ -40,7 +40,6 @@ BODY_BYTES = 1000
 PATIENTS = 50
 PRELOAD_BATCH = 500
 KINDS = ("hospital", "insurer", "agency")
-MIB = 1 << 20
 PUT_DEFINITION = ChaincodeDefinition("put", "1", 1, ())
 
 Advance = Callable[[int], None]
@@ -65,7 +64,7 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """`sign_per_second` and `verify_per_second` are one core's. Memory is the peak of both processes."""
+    """`sign_per_second` and `verify_per_second` are one core's. Memory is the peak of both processes' proportional set sizes."""
 
     workload: str
     organisations: int
@@ -96,12 +95,15 @@ async def run(folder: Path, load: Load, advance: Advance = lambda transactions: 
     await initialise(folder, topology(load.organisations))
     async with opened(folder, extra=[(PUT_DEFINITION, _Put())]) as consortium:
         await consortium.define(PUT_DEFINITION)
+        memory = _Memory()
+        watching = asyncio.create_task(memory.watch())
         bench = _Bench(consortium)
         await bench.prepare()
         if load.records_before:
             await bench.preload(load.records_before)
         measured = await (bench.imports(load) if load.workload is Workload.IMPORT else bench.repeat(load, advance))
-        memory = _memory_mib()
+        memory.look()
+        watching.cancel()
     started = time.perf_counter()
     async with opened(folder):
         restart = time.perf_counter() - started
@@ -119,7 +121,7 @@ async def run(folder: Path, load: Load, advance: Advance = lambda transactions: 
         latency_ms_p99=round(cuts[98], 2),
         sign_per_second=sign,
         verify_per_second=verify,
-        memory_mib=memory,
+        memory_mib=memory.peak_mib,
         restart_seconds=round(restart, 2),
     )
 
@@ -244,23 +246,35 @@ def _renamed(content: bytes, generation: int) -> bytes:
     return re.sub(rb"urn:uuid:[0-9a-f]{4}", b"urn:uuid:%04x" % generation, content) if generation else content
 
 
-def _memory_mib() -> int:
-    """Peak resident memory of this process and of the one that verifies signatures."""
-    pages = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    children = sum(_resident_mib(pid) for pid in _children())
-    return round(pages + children)
+class _Memory:
+    """The peak of proportional set sizes, this process and the one that verifies signatures, looked at each second.
+
+    Proportional: a page that both map, as those of shared libraries, counts once.
+    """
+
+    def __init__(self) -> None:
+        self.peak_mib = 0
+
+    async def watch(self) -> None:
+        while True:
+            self.look()
+            await asyncio.sleep(1)
+
+    def look(self) -> None:
+        self.peak_mib = max(self.peak_mib, round(sum(_proportional_kib(pid) for pid in ("self", *_children())) / 1024))
 
 
-def _children() -> Sequence[int]:
+def _children() -> Sequence[str]:
     try:
-        listed = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+        return Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
     except OSError:
         return ()
-    return [int(pid) for pid in listed]
 
 
-def _resident_mib(pid: int) -> float:
+def _proportional_kib(pid: str) -> int:
+    """Where the system does not tell, the peak resident size of this process."""
     try:
-        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * resource.getpagesize() / MIB
-    except (OSError, IndexError, ValueError):
-        return 0.0
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    except OSError:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss if pid == "self" else 0
+    return next((int(line.split()[1]) for line in lines if line.startswith("Pss:")), 0)
