@@ -31,7 +31,7 @@ class Commits:
     async def wait_for(self, tx_id: str) -> Committed:
         """Until the transaction is in a block. Whoever gives up leaves nothing behind: ids may never come."""
         if self._failure is not None:
-            raise self._failure
+            raise self._failure.with_traceback(None)  # one error for all: what it passed through must not add up
         waiting: asyncio.Future[Committed] = asyncio.get_running_loop().create_future()
         everybody = self._waiting.setdefault(tx_id, set())
         everybody.add(waiting)
@@ -45,7 +45,7 @@ class Commits:
     async def next_block(self) -> None:
         """Until another block is committed."""
         if self._failure is not None:
-            raise self._failure
+            raise self._failure.with_traceback(None)  # one error for all: what it passed through must not add up
         if self._height_changed is None:
             self._height_changed = asyncio.get_running_loop().create_future()
         await asyncio.shield(self._height_changed)

@@ -44,8 +44,11 @@ def decode_request(body: bytes) -> Iterator[tuple[bytes, bytes, bytes]]:
 def serve(requests: BinaryIO, responses: BinaryIO) -> None:
     keys: dict[bytes, ec.EllipticCurvePublicKey] = {}
     while len(length := requests.read(COUNT.size)) == COUNT.size:
+        body = requests.read(COUNT.unpack(length)[0])
+        if len(body) < COUNT.unpack(length)[0]:
+            return  # the other process was killed while it asked
         verdicts = bytearray()
-        for point, digest, signature in decode_request(requests.read(COUNT.unpack(length)[0])):
+        for point, digest, signature in decode_request(body):
             if point not in keys:
                 keys[point] = ec.EllipticCurvePublicKey.from_encoded_point(CURVES[len(point)], point)
             verdicts.append(signature_holds(keys[point], digest, signature))
