@@ -28,8 +28,8 @@ test-long: $(STAMP) ## run the long tests: crashes, fuzzing, simulation
 demo: $(STAMP) ## run a consortium of four organisations in one process and walk a patient's records through it
 	$(BIN)/healthchain demo
 
-bench: $(STAMP) ## measure this machine's throughput and latency
-	$(BIN)/healthchain bench
+bench: $(STAMP) ## measure the promised figures on this machine, into bench/results
+	$(BIN)/python bench/figures.py
 
 lock: ## pin pyproject.toml's packages again in requirements.lock (needs uv)
 	{ echo '# Every package by hash, for Python 3.11 and later on Linux and macOS. Made by `make lock` from pyproject.toml.'; \

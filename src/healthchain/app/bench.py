@@ -64,7 +64,7 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """`sign_per_second` and `verify_per_second` are one core's. Memory is the peak of both processes' proportional set sizes."""
+    """`sign_per_second` and `verify_per_second` are one core's; memory is the peak of both processes together."""
 
     workload: str
     organisations: int
