@@ -48,7 +48,7 @@ class Output:
     def say(self, text: str) -> None:
         """A step of something that is not at its end."""
         if self.as_json:
-            print(text, file=sys.stderr, flush=True)
+            _complain(text)
         else:
             self.result({}, text)
 
@@ -56,7 +56,7 @@ class Output:
         if self.as_json:
             self.result(facts, text)
         else:
-            print(text, file=sys.stderr)
+            _complain(text)
         raise typer.Exit(status)
 
     @contextlib.contextmanager
@@ -103,8 +103,13 @@ def _write(line: bytes) -> None:
     except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if not isinstance(error, BrokenPipeError):  # whoever closed the pipe has seen enough
-            print(f"error: standard output: {error.strerror}", file=sys.stderr)
+            _complain(f"error: standard output: {error.strerror}")
         raise typer.Exit(FAILED) from None
+
+
+def _complain(text: str) -> None:
+    encoding = sys.stderr.encoding
+    print(text.encode(encoding, "backslashreplace").decode(encoding), file=sys.stderr, flush=True)
 
 
 def run_async(main: Coroutine[Any, Any, _Result]) -> _Result:

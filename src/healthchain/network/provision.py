@@ -7,6 +7,7 @@ import secrets
 from pathlib import Path
 
 from fabric_protos.common import common_pb2
+from google.protobuf.message import DecodeError
 
 from healthchain.config import Topology
 from healthchain.errors import BadInput
@@ -62,3 +63,5 @@ def read_genesis_block(folder: Path) -> common_pb2.Block:
         return common_pb2.Block.FromString((folder / GENESIS).read_bytes())
     except FileNotFoundError:
         raise GenesisMissing("there is no network in this folder: make one with `healthchain init`") from None
+    except DecodeError:
+        raise GenesisMissing(f"{GENESIS} in the folder is damaged: every member has the same one, restore it") from None
