@@ -11,6 +11,7 @@ users = ["clinician"]          # besides the administrator, whom each organisati
 [blocks]                       # all optional
 transactions_max = 500
 bytes_preferred = 2097152
+bytes_max = 67108864           # of one transaction
 timeout_ms = 200
 """
 

@@ -15,15 +15,24 @@ class BlockCutter:
         self._full: deque[list[bytes]] = deque()
         self._pending: list[bytes] = []
         self._pending_bytes = 0
+        self._batch = 0  # the number of the pending one
 
-    def order(self, envelope: bytes) -> None:
+    def order(self, envelope: bytes) -> int | None:
+        """The number of the batch that the envelope begins: its timeout starts now; None if it joins one."""
         size = len(envelope)
         if self._pending and self._pending_bytes + size > self._limits.preferred_max_bytes:
             self._close()
+        begun = None if self._pending else self._batch
         self._pending.append(envelope)
         self._pending_bytes += size
         full = len(self._pending) >= self._limits.max_message_count
         if full or self._pending_bytes > self._limits.preferred_max_bytes:
+            self._close()
+        return begun
+
+    def expire(self, batch: int) -> None:
+        """The timeout of a batch is over: it is full, unless it was closed or taken before."""
+        if batch == self._batch:
             self._close()
 
     @property
@@ -43,4 +52,5 @@ class BlockCutter:
     def _close(self) -> None:
         if self._pending:
             self._full.append(self._pending)
+            self._batch += 1
         self._pending, self._pending_bytes = [], 0

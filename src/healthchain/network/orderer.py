@@ -128,7 +128,10 @@ class OrderingService:
             raise BroadcastRefused(503, "the orderers' queue is full: try again later")
         self._waiting += 1
         self._headers[envelope] = header
-        self._cutter.order(envelope)
+        begun = self._cutter.order(envelope)
+        if begun is not None:
+            timeout_s = self._channel.config.batch.timeout_ms / 1000
+            asyncio.get_running_loop().call_later(timeout_s, self._cutter.expire, begun)
         self._arrived.set()
 
     def _quorum_works(self) -> bool:
