@@ -63,6 +63,7 @@ def start(*arguments: str | Path, **options: Any) -> subprocess.Popen[str]:
     return subprocess.Popen(  # noqa: S603 (the program under test)
         [*PROGRAM, *map(str, arguments)],
         text=True,
+        errors="replace",
         stdout=options.pop("stdout", subprocess.PIPE),
         stderr=options.pop("stderr", subprocess.PIPE),
         start_new_session=True,

@@ -1,0 +1,73 @@
+"""The demo: every fact of its JSON, and what it tells a person, kept as a transcript.
+
+HEALTHCHAIN_REWRITE=1 writes the transcript anew; look at the difference before you commit it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from healthchain.app import demo as scenario
+
+from .program import Program, process
+
+TRANSCRIPT = Path(__file__).with_name("demo.txt")
+SECONDS = (re.compile(r"\d+\.\d+ s\b"), "N s")
+PLACE = (re.compile(r"byte \d+"), "byte N")
+
+
+def test_the_transcript(program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    ended = program("demo")
+    assert (ended.status, ended.stderr) == (0, "")
+    assert list(tmp_path.iterdir()) == []  # it was thrown away
+    told = ended.stdout
+    for pattern, mask in (SECONDS, PLACE):
+        told = pattern.sub(mask, told)
+    if os.environ.get("HEALTHCHAIN_REWRITE"):
+        TRANSCRIPT.write_text(told)
+    assert told == TRANSCRIPT.read_text()
+
+
+def test_every_fact(tmp_path: Path) -> None:
+    """In a process of its own: standard output is the object alone, the steps are told beside it."""
+    folder = tmp_path / "kept"
+    ended = process("demo", "--dir", folder, "--json")
+    assert ended.status == 0
+    facts = ended.document
+    assert facts["organisations"] == ["general-hospital", "city-clinic", "mutual-insurance", "health-agency"]
+    assert facts["patients"] == 10
+    assert facts["resources_imported"] == 8033
+    assert 0 < facts["seconds_import"] < 60
+    assert facts["read_without_consent"] == "CONSENT_MISSING"
+    assert facts["read_after_grant_identical"] is True
+    assert facts["read_after_revoke"] == "CONSENT_MISSING"
+    assert facts["insurer_read"] == "CONSENT_MISSING"
+    assert facts["audit_entries"] > 252
+    assert facts["erased"] is True
+    assert facts["verify_clean"] is True
+    assert re.fullmatch(r"block log, file 000000: the entry at byte \d+ is damaged", facts["verify_tampered"])
+    assert facts["blocks"] > 10
+    assert facts["transactions"] >= facts["blocks"]
+    assert ended.stderr.count("\n") == len(TRANSCRIPT.read_text().splitlines()) - 1
+    kept = process("verify", "--dir", folder, "--json").document
+    assert (kept["clean"], kept["blocks"], kept["transactions"]) == (True, facts["blocks"], facts["transactions"])
+
+
+def test_the_facts_are_observed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where something does not hold, the demo says so."""
+
+    async def nothing(*_: object) -> int:
+        return 0
+
+    monkeypatch.setattr("healthchain.records.erasing.erase_patient", nothing)
+    monkeypatch.setattr("healthchain.app.demo.canonical_json", lambda raw: raw + os.urandom(1))
+    told: list[str] = []
+    facts = asyncio.run(scenario.run(tmp_path / "consortium", told.append, scenario.sample_files()[:2]))
+    assert (facts.erased, facts.read_after_grant_identical) == (False, False)
+    assert any("A PEER STILL HOLDS THEM" in one for one in told)
