@@ -28,6 +28,8 @@ from healthchain.errors import BadInput
 DOMAIN = "healthchain.example"
 CHAINCODE = "ehr"
 ORGANISATIONS_MAX = 50
+PSEUDONYM_LENGTH = 22  # of what stands for a patient; no MSP id is that long, so that neither passes for the other
+TRANSACTION_BYTES_MAX = 1 << 20  # what a large import's transaction takes, with room to spare
 KIND_USERS = {"hospital": "clinician", "insurer": "claims-agent", "agency": "health-officer"}
 
 Slug = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*\Z", max_length=40)]
@@ -65,7 +67,7 @@ class Blocks(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     transactions_max: Annotated[int, Meta(ge=1, le=10_000)] = 500
     bytes_preferred: Annotated[int, Meta(ge=1024, le=64 << 20)] = 2 << 20
-    bytes_max: Annotated[int, Meta(ge=1024, le=90 << 20)] = 64 << 20
+    bytes_max: Annotated[int, Meta(ge=TRANSACTION_BYTES_MAX, le=90 << 20)] = 64 << 20
     timeout_ms: Annotated[int, Meta(ge=1, le=60_000)] = 200
 
 
@@ -97,15 +99,22 @@ def read_topology(text: str) -> Topology:
     """Raises TopologyInvalid."""
     try:
         topology = msgspec.convert(tomllib.loads(text), Topology)
-    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+    except (ValueError, RecursionError) as error:  # TOML's and msgspec's errors are ValueErrors
         raise TopologyInvalid(f"the topology file: {error}") from None
+    if topology.blocks.bytes_preferred > topology.blocks.bytes_max:
+        raise TopologyInvalid("the topology file: blocks.bytes_preferred is more than blocks.bytes_max; lower it")
     names = [one.name for one in topology.organisations]
     if len(set(names)) != len(names) or len({one.msp_id for one in topology.organisations}) != len(names):
         raise TopologyInvalid("the topology file: two organisations have one name; rename one of them")
     for one in topology.organisations:
-        unknown = set(one.users) - {"administrator", *KIND_USERS.values()}
-        if unknown:
-            raise TopologyInvalid(f"the topology file: users of {one.name} must be roles that the contract knows")
+        known = {"administrator", *KIND_USERS.values()}
+        if not known.issuperset(one.users):
+            raise TopologyInvalid(f"the topology file: users of {one.name}: choose from {', '.join(sorted(known))}")
+        if len(one.msp_id) == PSEUDONYM_LENGTH:
+            raise TopologyInvalid(
+                f"the topology file: the name {one.name} makes an MSP id of {PSEUDONYM_LENGTH} letters, which only"
+                " pseudonyms have: choose a longer or shorter one"
+            )
     return topology
 
 
