@@ -1,0 +1,1 @@
+"""Keys, certificates, membership and signature policies: what Fabric accepts, and everything that it must not."""
