@@ -50,6 +50,10 @@ MEMBERS = msp(ROOT)
 GOOD = leaf(ROOT, attributes=encode_attributes({"hc.role": "clinician"}))
 
 
+GOOD_7 = leaf(ROOT, serial=7)
+CONSTRAINTS = bytes.fromhex("0603551d130101ff04023000")  # basic constraints, critical, CA false
+
+
 def _twice(certificate: bytes) -> bytes:
     """With its first extension a second time."""
     parsed = x509.load_pem_x509_certificate(certificate)
@@ -97,9 +101,11 @@ REFUSED: dict[str, tuple[Callable[[], bytes], str]] = {
         "does not decode",
     ),
     "a basic constraint that is none": (
-        lambda: resigned(
-            GOOD, ROOT, bytes.fromhex("0603551d130101ff04023000"), bytes.fromhex("0603551d130101ff0402ffff")
-        ),
+        lambda: resigned(GOOD, ROOT, CONSTRAINTS, CONSTRAINTS[:-2] + b"\xff\xff"),
+        "does not decode",
+    ),
+    "a serial number that is none": (
+        lambda: resigned(GOOD_7, ROOT, b"\x02\x01\x07", b"\x02\x01\x00"),
         "does not decode",
     ),
     # 2. a signer's key and usage
@@ -209,7 +215,7 @@ def test_path_lengths(root_length: int | None, first_length: int | None, depth: 
         chain.append(authority(f"level{level}", chain[-1], path_length=first_length if level == 0 else None))
     members, member = msp(root, intermediates=chain[1:]), leaf(chain[-1])
     if valid:
-        assert members.validate(member)
+        assert members.validate(member).msp_id == MSP_ID
     else:
         with pytest.raises(IdentityRefused, match="longer than its authority permits"):
             members.validate(member)
@@ -236,7 +242,7 @@ def test_one_chain_and_no_other() -> None:
     again = authority("ca.hospital", key=ROOT.key)
     with pytest.raises(IdentityRefused, match="not issued by"):
         msp(ROOT, again).validate(GOOD)
-    assert msp(ROOT, OTHER).validate(GOOD)
+    assert msp(ROOT, OTHER).validate(GOOD).msp_id == MSP_ID
 
 
 # Revocation
@@ -249,13 +255,13 @@ def test_revoked_members_and_all_below_a_revoked_authority() -> None:
     for one in (direct, below):
         with pytest.raises(IdentityRefused, match="revoked"):
             members.validate(one)
-    assert members.validate(stays)
+    assert members.validate(stays).msp_id == MSP_ID
 
 
 def test_a_serial_number_is_revoked_for_its_own_authority_only() -> None:
     theirs, ours = leaf(OTHER, serial=77), leaf(ROOT, serial=77)
     members = msp(ROOT, OTHER, revocations=[revocation_list(OTHER, [theirs])])
-    assert members.validate(ours)
+    assert members.validate(ours).msp_id == MSP_ID
     with pytest.raises(IdentityRefused, match="revoked"):
         members.validate(theirs)
 
@@ -303,7 +309,7 @@ def test_what_would_restrict_members_is_not_ignored() -> None:
     for one in (disabled, renamed, bound, units, sha3, rootless):
         with pytest.raises(MSPMalformed):
             MSP.from_config(one.SerializeToString())
-    assert MSP.from_config(_config().SerializeToString()).validate(GOOD)
+    assert MSP.from_config(_config().SerializeToString()).validate(GOOD).msp_id == MSP_ID
 
 
 # The creator

@@ -7,7 +7,9 @@ orderers refuse an expired identity when it asks for something (`Identity.requir
 
 from __future__ import annotations
 
+import contextlib
 import itertools
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from enum import Enum
 from hashlib import sha256
@@ -39,6 +41,7 @@ UNREADABLE = (
     x509.InvalidVersion,
     x509.DuplicateExtension,
     x509.UnsupportedGeneralNameType,
+    UserWarning,
 )
 """All that a hostile certificate may raise: its parts are decoded only when they are looked at. Blocks hold such
 certificates too, and none may stop a peer."""
@@ -127,10 +130,11 @@ class MSP:
         try:
             config = msp_config_pb2.FabricMSPConfig.FromString(encoded)
             _require_supported(config)
-            roots = [x509.load_pem_x509_certificate(pem) for pem in config.root_certs]
-            intermediates = [x509.load_pem_x509_certificate(pem) for pem in config.intermediate_certs]
-            revocations = [x509.load_pem_x509_crl(pem) for pem in config.revocation_list]
-            return cls(config.name, roots, intermediates, revocations)
+            with _no_later_refusal():
+                roots = [x509.load_pem_x509_certificate(pem) for pem in config.root_certs]
+                intermediates = [x509.load_pem_x509_certificate(pem) for pem in config.intermediate_certs]
+                revocations = [x509.load_pem_x509_crl(pem) for pem in config.revocation_list]
+                return cls(config.name, roots, intermediates, revocations)
         except (DecodeError, IdentityRefused, *UNREADABLE) as error:
             raise MSPMalformed("the MSP configuration does not decode") from error
 
@@ -140,7 +144,8 @@ class MSP:
         Raises IdentityRefused.
         """
         try:
-            return self._validated(_one_certificate(pem))
+            with _no_later_refusal():
+                return self._validated(_one_certificate(pem))
         except UNREADABLE:
             raise IdentityRefused("the certificate does not decode") from None
 
@@ -241,6 +246,14 @@ def encode_msp_config(msp_id: str, root: bytes, tls_root: bytes, revocation_list
         tls_root_certs=[tls_root],
         fabric_node_ous=msp_config_pb2.FabricNodeOUs(enable=True, **identifiers),
     ).SerializeToString(deterministic=True)
+
+
+@contextlib.contextmanager
+def _no_later_refusal() -> Iterator[None]:
+    """What `cryptography` only warns of, and a later version will refuse, is refused now: a block gets one verdict."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)  # which its deprecations are, too
+        yield
 
 
 def _require_supported(config: msp_config_pb2.FabricMSPConfig) -> None:
