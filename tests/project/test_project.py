@@ -92,9 +92,7 @@ def test_forbidden_text_is_found(parts: tuple[str, str]) -> None:
     assert len(list(findings("a harmless line\n" + "".join(parts)))) == 1
 
 
-@pytest.mark.parametrize(
-    "text", ["https://example.org/work/1", "127.0.0.1:7051", "src/healthchain", "~/data"]
-)
+@pytest.mark.parametrize("text", ["https://example.org/work/1", "127.0.0.1:7051", "src/healthchain", "~/data"])
 def test_harmless_text_is_not_found(text: str) -> None:
     assert list(findings(text)) == []
 

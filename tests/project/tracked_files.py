@@ -13,9 +13,7 @@ ROOT = Path(__file__).parents[2]
 
 # Written so that no pattern matches its own text.
 FORBIDDEN = {
-    "a path of somebody's machine": re.compile(
-        r"(?<![\w.~-])/(?:home|root|Users|work)/[\w.]|/tmp/(?:lab|brief)\b"
-    ),
+    "a path of somebody's machine": re.compile(r"(?<![\w.~-])/(?:home|root|Users|work)/[\w.]|/tmp/(?:lab|brief)\b"),
     "a package registry's address": re.compile(
         r"\b(?:pypi\.org|pythonhosted\.org|npmjs\.org|proxy\.golang\.org)|-index-url[ =]+http|^registry *=",
         re.M,
