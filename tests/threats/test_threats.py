@@ -1,0 +1,190 @@
+"""SECURITY.md's table: each attack fails on the network as it is, and succeeds on one whose defence is taken away.
+
+The second half is what makes the first worth something: an attack that cannot succeed anyway shows nothing.
+"""
+
+from __future__ import annotations
+
+import hmac
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+import healthchain.contract.audit as audit
+import healthchain.contract.consents as consents
+import healthchain.contract.envelopes as envelopes
+import healthchain.contract.members as members
+import healthchain.contract.patients as patients
+import healthchain.contract.records as records
+import healthchain.contract.sessions as sessions
+import healthchain.identity.msp as msp
+import healthchain.ledger.fsck_chain as fsck_chain
+import healthchain.ledger.recovery as recovery
+import healthchain.network.committer as committer
+import healthchain.network.peer as peer
+import healthchain.network.verifier as verifier
+import healthchain.records.consenting as consenting
+import healthchain.records.importing as importing
+from healthchain.chaincode.stub import Stub
+from healthchain.contract.ids import Purpose, Role
+from healthchain.ledger.channel import Channel
+from healthchain.ledger.ledger import Ledger
+from healthchain.ledger.segments import SegmentedLog
+from healthchain.records.keyring import ID_BYTES, Keyring, encode_id
+from healthchain.records.sealing import BodySealer
+
+from . import network_attacks as network
+from . import record_attacks as record
+from .stage import Stage
+
+Patch = pytest.MonkeyPatch
+Attack = Callable[[Stage], bool]
+
+IDENTITY = "a client claims another identity, role or patient"
+PEER = "one member's peer forges a result, or endorses what the rules forbid"
+ORDERER = "one orderer forges or reorders; a block is altered on disk"
+REPLAY = "replay of a proposal, an envelope or an access session"
+CURIOUS = "a curious member reads its own disk or the wire"
+GUESSES = "a member tests guesses against hashes"
+BROWSING = "a clinician browses"
+REVOKED = "a revoked grantee reads on"
+PURGED = "a purged record comes back"
+MALFORMED = "malformed or oversized input"
+CRASH = "a crash or power loss at any instruction"
+LOST = "a key or certificate is lost, expired or stolen"  # in no row of its own: expiry is part of the first
+
+
+def every_signature_holds(patch: Patch) -> None:
+    patch.setattr(verifier, "signature_holds", lambda *_: True)
+
+
+def every_certificate_is_ours(patch: Patch) -> None:
+    patch.setattr(msp, "_issued_by", lambda *_: True)
+
+
+def bodies_in_the_clear(patch: Patch) -> None:
+    patch.setattr(BodySealer, "seal", lambda self, binding, plaintext: plaintext)
+    patch.setattr(BodySealer, "open", lambda self, binding, sealed: sealed)
+
+
+def ids_without_a_secret(patch: Patch) -> None:
+    def opaque_id(self: Keyring, *parts: str) -> str:
+        encoded = b"".join(len(part.encode()).to_bytes(4) + part.encode() for part in parts)
+        return encode_id(hmac.digest(b"", encoded, "sha256")[:ID_BYTES])
+
+    patch.setattr(Keyring, "opaque_id", opaque_id)
+
+
+def any_policy_is_satisfied(patch: Patch) -> None:
+    patch.setattr(Channel, "endorsement_satisfied", lambda *_: True)
+
+
+def transactions_are_forgotten(patch: Patch) -> None:
+    patch.setattr(Ledger, "transaction", lambda *_: None)
+
+
+def reads_need_no_session(patch: Patch) -> None:
+    def access(stub: Stub, patient_id: str, session_id: str) -> sessions.Access:
+        patient = patients.active(stub, patient_id)
+        everything = tuple(sorted(patient.compartments))
+        session = sessions.Session("", Role.CLINICIAN, patient_id, Purpose.TREAT, everything, 0, 0)
+        return sessions.Access(session, patient, frozenset(everything))
+
+    patch.setattr(records, "access", access)
+
+
+def any_session_runs(patch: Patch) -> None:
+    patch.setattr(sessions, "_running", lambda stub, role, patient, one: sessions.SESSIONS.get(stub, patient, one))
+
+
+def sessions_leave_no_trace(patch: Patch) -> None:
+    class Nothing:
+        def scan(self, *_: object) -> list[object]:
+            return []
+
+    patch.setattr(audit, "SESSIONS", Nothing())
+
+
+def one_key_for_ever(patch: Patch) -> None:
+    for module in (importing, consenting):
+        patch.setattr(module, "new_key", lambda: bytes(32))
+
+
+def only_itself(target: object, name: str, value: object) -> Callable[[Patch], None]:
+    """The defence is this one attribute."""
+
+    def remove(patch: Patch) -> None:
+        patch.setattr(target, name, value)
+
+    return remove
+
+
+def nothing(*_: object, **__: object) -> None:
+    pass
+
+
+@dataclass(frozen=True)
+class Row:
+    threat: str
+    attack: Attack
+    remove: Callable[[Patch], None]
+
+
+ROWS = [
+    Row(IDENTITY, network.foreign_authority, every_certificate_is_ours),
+    Row(IDENTITY, network.borrowed_certificate, every_signature_holds),
+    Row(IDENTITY, network.unsigned_envelope, every_signature_holds),
+    Row(IDENTITY, network.claimed_patient, only_itself(patients, "require_self", nothing)),
+    Row(IDENTITY, network.claimed_role, only_itself(members, "require_role", lambda *_: Role.ADMINISTRATOR)),
+    Row(LOST, network.expired_certificate, only_itself(msp.Identity, "require_unexpired", nothing)),
+    Row(PEER, network.one_peer_forges, any_policy_is_satisfied),
+    Row(PEER, network.one_peer_counts_three_times, any_policy_is_satisfied),
+    Row(PEER, network.forged_endorsements, every_signature_holds),
+    Row(ORDERER, network.lone_orderer, only_itself(committer, "check_quorum", nothing)),
+    Row(ORDERER, network.reordered_block, only_itself(committer, "check_content", nothing)),
+    Row(ORDERER, network.merged_envelopes, only_itself(committer, "check_content", nothing)),
+    Row(ORDERER, network.withholding_orderer, only_itself(Channel, "quorum", 4)),
+    Row(ORDERER, network.altered_block, only_itself(fsck_chain, "_signed", lambda *_: True)),
+    Row(REPLAY, network.replayed_envelope, transactions_are_forgotten),
+    Row(REPLAY, network.replayed_proposal, transactions_are_forgotten),
+    Row(REPLAY, network.late_proposal, only_itself(peer, "CLOCK_SKEW_MS_MAX", 3_600_000)),
+    Row(REPLAY, record.colleagues_session, only_itself(sessions, "user_of", lambda caller: "anybody")),
+    Row(REPLAY, record.session_after_its_end, any_session_runs),
+    Row(CURIOUS, record.curious_member, bodies_in_the_clear),
+    Row(CURIOUS, record.tapped_wire, bodies_in_the_clear),
+    Row(GUESSES, record.guessed_body, bodies_in_the_clear),
+    Row(GUESSES, record.guessed_id, ids_without_a_secret),
+    Row(BROWSING, record.without_session, reads_need_no_session),
+    Row(BROWSING, record.unseen_reading, sessions_leave_no_trace),
+    Row(REVOKED, record.session_after_revocation, only_itself(consents, "end", nothing)),
+    Row(REVOKED, record.envelopes_after_revocation, only_itself(envelopes, "purge", nothing)),
+    Row(REVOKED, record.old_key_after_revocation, one_key_for_ever),
+    Row(PURGED, record.restored_backup, only_itself(SegmentedLog, "erase", nothing)),
+    Row(PURGED, record.purged_at_an_instruction_of_its_own, only_itself(SegmentedLog, "erase", nothing)),
+    Row(MALFORMED, network.hostile_certificate, only_itself(msp, "UNREADABLE", (ValueError,))),
+    Row(MALFORMED, network.endless_signature, only_itself(verifier, "SIGNATURE_BYTES_MAX", 1 << 30)),
+    Row(CRASH, record.power_loss, only_itself(recovery, "_replay", nothing)),
+]
+NAMES = [row.attack.__name__ for row in ROWS]
+
+
+@pytest.mark.parametrize("row", ROWS, ids=NAMES)
+def test_the_attack_fails(stage: Stage, row: Row) -> None:
+    assert not row.attack(stage)
+
+
+@pytest.mark.parametrize("row", ROWS, ids=NAMES)
+def test_without_its_defence_the_attack_succeeds(stage: Stage, row: Row, monkeypatch: Patch) -> None:
+    row.remove(monkeypatch)
+    assert row.attack(stage)
+
+
+def test_every_row_of_the_table_is_attacked() -> None:
+    text = (Path(__file__).parents[2] / "SECURITY.md").read_text()
+    protected = text.partition("## What is protected")[2].partition("## ")[0]
+    rows = re.findall(r"^\| ([^|]+) \|", protected, re.MULTILINE)
+    assert rows[0] == "threat"
+    assert set(rows[1:]) <= {row.threat for row in ROWS}
