@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import struct
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Literal
 
 from healthchain.contract.ids import BODIES, ENVELOPES
 from healthchain.ledger.ledger import Ledger
 from healthchain.ledger.private import PrivateValue, decode_body
 
-WORD = 8
-PIECE = 2 * WORD  # a piece of this length has a whole aligned word in it, wherever in a file it lies
+PIECE = 16
 STEP = 32
 
 
@@ -20,29 +21,49 @@ def files(folder: Path) -> Iterator[Path]:
 
 
 def found(folder: Path, sequences: Iterable[bytes]) -> dict[bytes, list[Path]]:
-    """Sequence -> the files that have it. Each is of 15 bytes or more.
+    """Sequence -> the files that have it. The time depends little on how many of 7 bytes or more there are.
 
-    The words that a sequence may show to somebody who looks at every eighth byte are gathered, and the words of each
-    file looked up among them: the time does not depend on how many sequences there are.
+    The words that a sequence may show to somebody who looks at every eighth byte (every fourth, for a short sequence)
+    are gathered, and the words of each file looked up among them.
     """
-    by_word: dict[int, list[tuple[bytes, int]]] = {}
-    for one in sequences:
-        assert len(one) >= PIECE - 1
-        for phase in range(WORD):
-            word = int.from_bytes(one[phase : phase + WORD], sys.byteorder)
-            by_word.setdefault(word, []).append((one, phase))
+    long, short, shortest = _Words("Q"), _Words("I"), set()
+    for one in set(sequences):
+        if len(one) >= 2 * long.size - 1:
+            long.add(one)
+        elif len(one) >= 2 * short.size - 1:
+            short.add(one)
+        else:
+            shortest.add(one)
     places: dict[bytes, list[Path]] = {}
     for path in files(folder):
         content = path.read_bytes()
-        words = memoryview(content)[: len(content) // WORD * WORD].cast("Q")
-        if by_word.keys().isdisjoint(words):
-            continue
+        for one in {*long.within(content), *short.within(content), *(one for one in shortest if one in content)}:
+            places.setdefault(one, []).append(path)
+    return places
+
+
+class _Words:
+    """Sequences by each whole word that may lie aligned in them."""
+
+    def __init__(self, kind: Literal["I", "Q"]) -> None:
+        self.size = struct.calcsize(kind)
+        self._kind: Literal["I", "Q"] = kind
+        self._sequences: dict[int, list[tuple[bytes, int]]] = {}
+
+    def add(self, sequence: bytes) -> None:
+        for phase in range(self.size):
+            word = int.from_bytes(sequence[phase : phase + self.size], sys.byteorder)
+            self._sequences.setdefault(word, []).append((sequence, phase))
+
+    def within(self, content: bytes) -> Iterator[bytes]:
+        words = memoryview(content)[: len(content) // self.size * self.size].cast(self._kind)
+        if self._sequences.keys().isdisjoint(words):
+            return
         for index, word in enumerate(words):
-            for one, phase in by_word.get(word, ()):
-                start = index * WORD - phase
-                if content[start : start + len(one)] == one and path not in places.setdefault(one, []):
-                    places[one].append(path)
-    return {one: paths for one, paths in places.items() if paths}
+            for one, phase in self._sequences.get(word, ()):
+                start = index * self.size - phase
+                if content[start : start + len(one)] == one:
+                    yield one
 
 
 def pieces(values: Iterable[bytes]) -> set[bytes]:

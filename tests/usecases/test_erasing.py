@@ -155,8 +155,9 @@ def test_a_peer_that_was_restored_from_a_backup_erases_too(folder: Path, tmp_pat
     assert_clean(folder)
 
 
-def test_the_search_itself_finds_a_sequence_at_every_place(tmp_path: Path) -> None:
-    sequence = bytes(range(100, 100 + PIECE))
+@pytest.mark.parametrize("length", [5, 6, 7, 8, 14, 15, PIECE, 40])
+def test_the_search_itself_finds_a_sequence_at_every_place(tmp_path: Path, length: int) -> None:
+    sequence = bytes(range(100, 100 + length))
     for place in range(40):
         (tmp_path / f"{place}").write_bytes(bytes(place) + sequence + bytes(40 - place))
     assert len(found(tmp_path, [sequence])[sequence]) == 40

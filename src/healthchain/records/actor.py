@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import random
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -17,6 +19,7 @@ from healthchain.errors import Refused
 from healthchain.records.sealing import HpkeKey
 
 CONFLICT_TRIES = 8
+CONFLICT_PAUSE_S = 0.005  # doubled with every try
 
 _Result = TypeVar("_Result", bound=Result)
 _Done = TypeVar("_Done")
@@ -49,9 +52,12 @@ class Actor:
 async def repeated_on_conflict(attempt: Callable[[], Awaitable[_Done]], *overtaken: Code) -> _Done:
     """For use cases that read, decide and submit: where somebody else came first, read and decide again.
 
-    `overtaken` are the refusals which say that what was read is no longer so.
+    `overtaken` are the refusals which say that what was read is no longer so. Those who met once wait for times that
+    differ, so that they do not meet again.
     """
     for tried in range(1, CONFLICT_TRIES + 1):
+        if tried > 1:
+            await asyncio.sleep(random.uniform(0, CONFLICT_PAUSE_S * 2**tried))  # noqa: S311 (no secret)
         try:
             return await attempt()
         except CommitFailed as failed:
