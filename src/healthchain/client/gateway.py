@@ -19,7 +19,8 @@ from typing import Protocol
 
 from fabric_protos.common import common_pb2
 from fabric_protos.gateway import gateway_pb2
-from fabric_protos.peer import proposal_pb2
+from fabric_protos.peer import proposal_pb2, proposal_response_pb2, transaction_pb2
+from google.protobuf.message import DecodeError
 
 from healthchain.client.errors import (
     CommitFailed,
@@ -33,8 +34,8 @@ from healthchain.client.errors import (
 from healthchain.errors import HealthChainError
 from healthchain.identity.folders import SigningIdentity
 from healthchain.wire.codes import Code
-from healthchain.wire.gateway import GatewayError
-from healthchain.wire.proposal import NONCE_BYTES, build_proposal
+from healthchain.wire.gateway import GatewayError, Status
+from healthchain.wire.proposal import NONCE_BYTES, build_proposal, parse_proposal
 from healthchain.wire.proposal import Proposal as ProposalBytes
 from healthchain.wire.transaction import endorsed_response
 
@@ -136,7 +137,11 @@ class Proposal:
             response = await self._connection.service.endorse(request)
         except GatewayError as error:
             raise _failure(EndorseFailed, self.transaction_id, error) from error
-        return Transaction(self._connection, self.transaction_id, response.prepared_transaction.payload)
+        payload = response.prepared_transaction.payload
+        if _endorsed_proposal(payload) != parse_proposal(self.bytes_).hash:
+            other = GatewayError(Status.ABORTED, "the gateway answered with another transaction than was proposed")
+            raise EndorseFailed(self.transaction_id, other)
+        return Transaction(self._connection, self.transaction_id, payload)
 
     def _signed(self) -> proposal_pb2.SignedProposal:
         signature = self._connection.identity.key.sign(self.bytes_)
@@ -198,6 +203,17 @@ class Commit:
         if status.result != Code.VALID:
             raise CommitFailed(self.transaction_id, status.result, status.block_number)
         return Committed(self.transaction_id, status.block_number, endorsed_response(self._payload).payload)
+
+
+def _endorsed_proposal(payload: bytes) -> bytes | None:
+    """The hash of the proposal that was endorsed: a client signs what it asked for, whatever its gateway answers."""
+    try:
+        transaction = transaction_pb2.Transaction.FromString(common_pb2.Payload.FromString(payload).data)
+        action = transaction_pb2.ChaincodeActionPayload.FromString(transaction.actions[0].payload).action
+        endorsed = proposal_response_pb2.ProposalResponsePayload.FromString(action.proposal_response_payload)
+    except (DecodeError, IndexError):
+        return None
+    return endorsed.proposal_hash
 
 
 def _failure(stage: type[StageFailed], transaction_id: str, error: GatewayError) -> HealthChainError:
