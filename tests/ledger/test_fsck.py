@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,65 +15,13 @@ from fabric_protos.common import common_pb2
 from healthchain.ledger import fsck
 from healthchain.ledger.fsck import Report
 from healthchain.ledger.fsck_log import Findings, read_file
-from healthchain.ledger.ledger import Ledger
 from healthchain.ledger.recovery import MARKER, close_ledger
 from healthchain.ledger.segments import CRC, HEADER, HEADER_FIELDS, SegmentedLog
-from healthchain.ledger.simulate import Simulator
 from healthchain.ledger.state import TABLES
 from healthchain.wire.block import Metadata, put_commit
-from healthchain.wire.lifecycle import ChaincodeDefinition, Collection
 
 from .chain_builder import COLLECTION, TOY, Consortium, Transaction, commit_block, prepare_block
-
-
-def _fill(stub: Simulator) -> None:
-    stub.put_state("a", b"value")
-    stub.put_state("gone", b"x")
-    for key in ("kept", "purged", "deleted"):
-        stub.put_private(COLLECTION, key, b"private value of " + key.encode())
-
-
-def _change(stub: Simulator) -> None:
-    stub.get_state("a")
-    list(stub.range_states("", ""))
-    stub.put_state("a", b"another value")
-    stub.delete_state("gone")
-    stub.put_private(COLLECTION, "purged", b"second value of purged")
-    stub.delete_private(COLLECTION, "deleted")
-
-
-def _purge(stub: Simulator) -> None:
-    stub.purge_private(COLLECTION, "purged")
-
-
-def write_chain(consortium: Consortium, ledger: Ledger) -> None:
-    """Blocks 2 to 5: something in every table, a conflict, a duplicate, a purge."""
-    stale = consortium.transaction(ledger, lambda stub: stub.put_state("a", stub.get_state("a") or b"stale"))
-    filled = consortium.transaction(ledger, _fill)
-    assert consortium.commit(ledger, [filled]) == [0]
-    changed = consortium.transaction(ledger, _change)
-    assert consortium.commit(ledger, [changed, stale, filled]) == [0, 11, 9]
-    assert consortium.commit(ledger, [consortium.transaction(ledger, _purge)]) == [0]
-    assert consortium.commit(ledger, [consortium.transaction(ledger, lambda stub: stub.put_state("b", b"last"))]) == [0]
-
-
-@pytest.fixture(scope="session")
-def sound(consortium: Consortium, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("sound") / "peer"
-    ledger = consortium.start(folder)
-    write_chain(consortium, ledger)
-    close_ledger(ledger)
-    return folder
-
-
-@pytest.fixture
-def peer(sound: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(sound, tmp_path / "peer"))
-
-
-def found(consortium: Consortium, folder: Path) -> set[str]:
-    """Where something is wrong."""
-    return {one.where for one in fsck.check(folder, consortium.genesis).findings}
+from .checked_chain import change_row, fill, found, frame, private_frames, rows
 
 
 def test_a_sound_peer(consortium: Consortium, sound: Path) -> None:
@@ -213,24 +160,6 @@ def test_what_is_missing_or_in_the_way(
 ) -> None:
     spoil(peer)
     assert where in found(consortium, peer)
-
-
-def rows(folder: Path) -> Iterator[tuple[bytes, bytes, bytes]]:
-    with lmdb.open(str(folder / "state"), readonly=True, lock=False, max_dbs=8) as environment:
-        for name in TABLES:
-            table = environment.open_db(name, create=False)
-            with environment.begin(db=table) as transaction:
-                yield from ((name, bytes(key), bytes(value)) for key, value in transaction.cursor())
-
-
-def change_row(folder: Path, name: bytes, key: bytes, value: bytes | None) -> None:
-    with lmdb.open(str(folder / "state"), max_dbs=8) as environment:
-        table = environment.open_db(name, create=False)
-        with environment.begin(write=True, db=table) as transaction:
-            if value is None:
-                assert transaction.delete(key)
-            else:
-                transaction.put(key, value)
 
 
 @pytest.mark.parametrize("name", TABLES)
@@ -372,90 +301,11 @@ def test_another_block_0(consortium: Consortium, peer: Path, tmp_path: Path) -> 
     assert {one.where for one in fsck.check(peer, other.genesis).findings} == {"block 0"}
 
 
-def private_entries(folder: Path) -> list[tuple[int, int, bytes | None]]:
-    with_folder = SegmentedLog(folder / "private", read_only=True)
-    return [(one.tag, one.extra, one.body) for one in with_folder.scan()]
-
-
-def rewrite_private(folder: Path, entries: list[tuple[int, int, bytes | None]]) -> None:
-    content = b""
-    for tag, extra, body in entries:
-        fields = HEADER_FIELDS.pack(len(body or b""), tag, extra)
-        content += fields + CRC.pack(zlib.crc32(fields)) + (body or b"") + CRC.pack(zlib.crc32(body or b""))
-    (folder / "private" / "000000").write_bytes(content)
-
-
-def test_another_private_value_with_a_true_checksum(consortium: Consortium, peer: Path) -> None:
-    entries = private_entries(peer)
-    for index, (tag, extra, body) in enumerate(entries):
-        if body is not None:
-            spoiled = [*entries]
-            spoiled[index] = (tag, extra, body[:-1] + b"!")
-            rewrite_private(peer, spoiled)
-            assert "private log" in found(consortium, peer)
-
-
-def test_private_entries_surplus_missing_twice_or_out_of_their_chain(consortium: Consortium, peer: Path) -> None:
-    entries = private_entries(peer)
-    index, (tag, extra, body) = next((i, e) for i, e in enumerate(entries) if e[2] is not None)
-    assert body is not None
-    for spoiled in (
-        [*entries, (tag, extra, body)],
-        [*entries, (tag + 5, extra, body)],
-        [*entries, (tag, extra, b"\xff\xff\xff\xff")],
-        [*entries, (tag, extra, b"")],
-        entries[:index] + entries[index + 1 :],
-        [*entries[:index], (tag, 7, body), *entries[index + 1 :]],
-    ):
-        rewrite_private(peer, spoiled)
-        assert "private log" in found(consortium, peer)
-
-
-def test_a_purged_value_that_came_back(consortium: Consortium, tmp_path: Path) -> None:
-    """The private log is put back from before the purge."""
-    folder = tmp_path / "peer"
-    ledger = consortium.start(folder)
-    write_chain(consortium, ledger)
-    close_ledger(ledger)
-    erased = (folder / "private" / "000000").read_bytes()
-    again = consortium.start(tmp_path / "other")
-    assert consortium.commit(again, [consortium.transaction(again, _fill)]) == [0]
-    close_ledger(again)
-    unpurged = (tmp_path / "other" / "private" / "000000").read_bytes()
-    (folder / "private" / "000000").write_bytes(unpurged + erased[len(unpurged) :])
-    words = [one.what for one in fsck.check(folder, consortium.genesis).findings]
-    assert words == ["a value written in block 2 and purged in block 4 is still on the disk"]
-
-
-def test_a_value_that_was_erased_without_a_purge(consortium: Consortium, peer: Path) -> None:
-    log = SegmentedLog(peer / "private")
-    kept = next(one.location for one in log.scan() if one.body is not None and b"kept" in one.body)
-    log.erase(kept)
-    log.close()
-    words = {one.what for one in fsck.check(peer, consortium.genesis).findings}
-    assert words >= {
-        "1 values of block 2 are missing, and no purge erased them",
-        "1 entries of block 2 belong to no write that is committed",
-    }
-
-
-def test_a_peer_outside_a_collection_need_not_hold_its_values(consortium: Consortium, tmp_path: Path) -> None:
-    members = tuple(one.msp_id for one in consortium.organisations[:2])
-    definition = ChaincodeDefinition(TOY, "1", 1, (Collection(COLLECTION, members),))
-    ledger = consortium.open(tmp_path / "peer")
-    assert consortium.commit(ledger, [consortium.define(ledger, definition)]) == [0]
-    block = consortium.next_block(ledger, [consortium.transaction(ledger, _fill)])
-    assert commit_block(ledger, block, {}, held=False) == [0]
-    close_ledger(ledger)
-    for msp_id, clean in ((members[0], False), ("Org3MSP", True), (None, False)):
-        report = fsck.check(tmp_path / "peer", consortium.genesis, msp_id=msp_id)
-        assert (report.findings == []) is clean, msp_id
-
-
 def test_findings_hold_no_key_or_value(consortium: Consortium, peer: Path, sound: Path) -> None:
     for name, key, _ in list(rows(sound)):
         change_row(peer, name, key, b"\x00" * 9)
-    rewrite_private(peer, [(tag, 3, body) for tag, _, body in private_entries(peer)])
+    changed = [frame(tag, 3, body) if body else raw for tag, _, body, raw in private_frames(peer)]
+    (peer / "private" / "000000").write_bytes(b"".join(changed))
     text = str(fsck.check(peer, consortium.genesis).findings)
     assert not any(word in text for word in ("kept", "purged value", "another value", TOY, COLLECTION, "Org0"))
 
@@ -510,7 +360,7 @@ def test_what_is_not_in_the_state_hash(consortium: Consortium, tmp_path: Path) -
     first = consortium.start(tmp_path / "one")
     second = consortium.open(tmp_path / "two")
     commit_block(second, first.block(1), {})
-    transaction = consortium.transaction(first, _fill)
+    transaction = consortium.transaction(first, fill)
     block = consortium.next_block(first, [transaction])
     for name, ledger in (("one", first), ("two", second)):
         commit_block(ledger, block, {transaction.tx_id: transaction.private}, held=name == "one")

@@ -162,6 +162,14 @@ def test_private_data_of_a_transaction_that_is_not_valid_is_not_kept(consortium:
     assert ledger.private(TOY, COLLECTION, "p") is None
 
 
+def test_a_set_that_is_not_the_endorsed_one_is_not_looked_into(consortium: Consortium, ledger: Ledger) -> None:
+    made = consortium.transaction(ledger, _fill)
+    block = consortium.next_block(ledger, [made])
+    surplus = {name: encoded + encoded for name, encoded in made.private.items()}
+    assert prepare_block(ledger, block, {made.tx_id: surplus}).private_entries == []
+    assert len(prepare_block(ledger, block, {made.tx_id: made.private}).private_entries) == 2
+
+
 def test_body_holds() -> None:
     key, value_hash = hashed_key(TOY, COLLECTION, sha256(b"p").digest()), sha256(b"one").digest()
     body = b"\x00\x0a\x00\x01" + b"toy\x00values" + b"p" + b"one"
