@@ -88,7 +88,7 @@ def assert_same(plain: PlainLedger, tables: Tables) -> None:
     }
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(BLOCKS)
 def test_random_blocks_equal_the_plain_twin(blocks: Blocks) -> None:
     compared(blocks, crowded=False)

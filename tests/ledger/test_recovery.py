@@ -75,7 +75,7 @@ def test_a_torn_last_block_is_cut_off_at_every_byte(chain: Chain, whole: Path) -
     """After a power loss: the private values that belonged to it go as well, and all comes again."""
     blocks, private = (whole / "blocks" / "000000").read_bytes(), (whole / "private" / "000000").read_bytes()
     last = last_entry(whole / "blocks")
-    for size in [*range(last, len(blocks), 61), len(blocks) - 1]:
+    for size in [*range(last, len(blocks), 127), len(blocks) - 1]:
         (whole / "blocks" / "000000").write_bytes(blocks[:size])
         (whole / "private" / "000000").write_bytes(private)
         unclean(whole)
