@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from hashlib import sha256
+from types import SimpleNamespace
 from typing import TypeVar
 
 import pytest
@@ -124,7 +125,7 @@ def test_each_stage_has_its_error_which_names_the_nodes(stage: str, error: type[
 def test_an_evaluations_error() -> None:
     gateway = ScriptedGateway()
     gateway.fails["evaluate"] = GatewayError(Status.UNAVAILABLE, "nobody is there")
-    with pytest.raises(EvaluateFailed, match="^nobody is there$") as caught:
+    with pytest.raises(EvaluateFailed, match=r"^nobody is there$") as caught:
         run(lambda one: one.evaluate("f"), gateway)
     assert (caught.value.status, caught.value.details) == (Status.UNAVAILABLE, ())
 
@@ -208,16 +209,12 @@ def test_a_client_signs_only_what_it_proposed(answer: bytes) -> None:
 def test_without_that_check_a_gateway_has_another_transaction_signed(monkeypatch: pytest.MonkeyPatch) -> None:
     gateway = ScriptedGateway()
     gateway.answers = _another()
-    monkeypatch.setattr(client, "parse_proposal", lambda _: parse_proposal_of(gateway.answers or b""))
+    monkeypatch.setattr(client, "_endorsed_proposal", lambda _: b"")
+    monkeypatch.setattr(client, "parse_proposal", lambda _: SimpleNamespace(hash=b""))
     run(lambda one: one.submit("records:Write", b"{}"), gateway)
     sent = gateway.asked[1]
     assert isinstance(sent, gateway_pb2.SubmitRequest)
     assert b"patients:Erase" in sent.prepared_transaction.payload
-
-
-class parse_proposal_of:
-    def __init__(self, payload: bytes) -> None:
-        self.hash = client._endorsed_proposal(payload)
 
 
 def test_a_transaction_can_be_sent_again_as_it_was() -> None:
