@@ -74,7 +74,8 @@ class Consortium:
 
     def connection(self, organisation: str, user: str, chaincode: str) -> Connection:
         identity = self.keyring(organisation).identity(user)
-        return Connection(self.network.gateway(organisation), identity, self.topology.channel, chaincode)
+        gateway, channel = self.network.gateway(organisation), self.topology.channel
+        return Connection(gateway, identity, channel, chaincode, sign=self.network.signer.sign)
 
     async def found(self) -> None:
         """Define the contract, list the members, publish their keys. What an earlier attempt did is left alone."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -33,6 +33,7 @@ from healthchain.client.errors import (
 )
 from healthchain.errors import HealthChainError
 from healthchain.identity.folders import SigningIdentity
+from healthchain.identity.keys import SigningKey
 from healthchain.wire.codes import Code
 from healthchain.wire.gateway import GatewayError, Status
 from healthchain.wire.proposal import NONCE_BYTES, build_proposal, parse_proposal
@@ -70,12 +71,15 @@ class Connection:
         channel_id: str,
         chaincode: str,
         clock_ns: Callable[[], int] = time.time_ns,
+        sign: Callable[[SigningKey, bytes], Awaitable[bytes]] | None = None,
     ) -> None:
+        """`sign` may be slow or far away, a hardware module for instance; without it the key signs here."""
         self.service = service
         self.identity = identity
         self.channel_id = channel_id
         self.chaincode = chaincode
         self._clock_ns = clock_ns
+        self._sign = sign
 
     def proposal(self, function: str, *arguments: bytes, transient: Mapping[str, bytes] | None = None) -> Proposal:
         built = build_proposal(
@@ -88,6 +92,10 @@ class Connection:
             timestamp_ns=self._clock_ns(),
         )
         return Proposal(self, built)
+
+    async def sign(self, message: bytes) -> bytes:
+        key = self.identity.key
+        return key.sign(message) if self._sign is None else await self._sign(key, message)
 
     async def evaluate(self, function: str, *arguments: bytes, transient: Mapping[str, bytes] | None = None) -> bytes:
         """The contract's answer; nothing is written. Raises Refused or EvaluateFailed."""
@@ -120,7 +128,7 @@ class Proposal:
         request = gateway_pb2.EvaluateRequest(
             transaction_id=self.transaction_id,
             channel_id=self._connection.channel_id,
-            proposed_transaction=self._signed(),
+            proposed_transaction=await self._signed(),
         )
         try:
             return (await self._connection.service.evaluate(request)).result.payload
@@ -131,7 +139,7 @@ class Proposal:
         request = gateway_pb2.EndorseRequest(
             transaction_id=self.transaction_id,
             channel_id=self._connection.channel_id,
-            proposed_transaction=self._signed(),
+            proposed_transaction=await self._signed(),
         )
         try:
             response = await self._connection.service.endorse(request)
@@ -143,8 +151,8 @@ class Proposal:
             raise EndorseFailed(self.transaction_id, other)
         return Transaction(self._connection, self.transaction_id, payload)
 
-    def _signed(self) -> proposal_pb2.SignedProposal:
-        signature = self._connection.identity.key.sign(self.bytes_)
+    async def _signed(self) -> proposal_pb2.SignedProposal:
+        signature = await self._connection.sign(self.bytes_)
         return proposal_pb2.SignedProposal(proposal_bytes=self.bytes_, signature=signature)
 
 
@@ -162,7 +170,7 @@ class Transaction:
         return endorsed_response(self.payload).payload
 
     async def submit(self) -> Commit:
-        signature = self._connection.identity.key.sign(self.payload)
+        signature = await self._connection.sign(self.payload)
         request = gateway_pb2.SubmitRequest(
             transaction_id=self.transaction_id,
             channel_id=self._connection.channel_id,
@@ -190,7 +198,7 @@ class Commit:
             channel_id=self._connection.channel_id,
             identity=self._connection.identity.serialized,
         ).SerializeToString()
-        signature = self._connection.identity.key.sign(asked)
+        signature = await self._connection.sign(asked)
         request = gateway_pb2.SignedCommitStatusRequest(request=asked, signature=signature)
         try:
             return await self._connection.service.commit_status(request)

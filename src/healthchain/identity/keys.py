@@ -49,6 +49,19 @@ class SigningKey:
             raise KeyRefused("the key is not an unencrypted P-256 or P-384 private key in PEM: enrol again")
         return cls(private)
 
+    @classmethod
+    def from_der(cls, encoded: bytes) -> Self:
+        """What `to_der` gave."""
+        private = serialization.load_der_private_key(encoded, password=None)
+        assert isinstance(private, ec.EllipticCurvePrivateKey)
+        return cls(private)
+
+    def to_der(self) -> bytes:
+        """PKCS#8, for another process of the same owner."""
+        return self._private.private_bytes(
+            serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+
     def to_pem(self) -> bytes:
         """PKCS#8, as cryptogen writes it; for a file that only its owner may read."""
         return self._private.private_bytes(

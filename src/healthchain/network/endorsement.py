@@ -13,6 +13,7 @@ from healthchain.identity.policy import majority
 from healthchain.ledger.channel import Channel
 from healthchain.ledger.validate import SignatureCheck
 from healthchain.network.peer import ChaincodeUnknown, Endorsed, Peer, ProposalRefused
+from healthchain.network.signer import Signer
 from healthchain.wire.block import PrivateSets
 from healthchain.wire.gateway import ErrorDetail, GatewayError, Status
 from healthchain.wire.lifecycle import ChaincodeDefinition
@@ -26,7 +27,8 @@ TOO_FEW = "failed to collect enough transaction endorsements, see attached detai
 class Endorsing:
     """Asks the own organisation's peer first, then the others in the order of the topology."""
 
-    def __init__(self, channel: Channel, own: Peer, peers: Sequence[Peer]) -> None:
+    def __init__(self, channel: Channel, own: Peer, peers: Sequence[Peer], signer: Signer) -> None:
+        self._signer = signer
         self._channel = channel
         self._own = own
         self._peers = peers
@@ -35,7 +37,7 @@ class Endorsing:
         """The own peer, unless others are asked for. Raises GatewayError."""
         return self._chosen(organizations)[0] if organizations else self._own
 
-    def collect(
+    async def collect(
         self,
         proposal: ParsedProposal,
         check: SignatureCheck,
@@ -58,7 +60,7 @@ class Endorsing:
             except ProposalRefused as refused:
                 details.append(ErrorDetail(peer.name, peer.msp_id, str(refused)))
                 continue
-            if answer.endorsement is None:
+            if not answer.payload:
                 said = f"chaincode response {answer.response.status}, {answer.response.message}"
                 details.append(ErrorDetail(peer.name, peer.msp_id, said))
                 if not answers:
@@ -76,7 +78,13 @@ class Endorsing:
         if not answers:
             raise GatewayError(Status.ABORTED, FAILED, details)
         self._hand_out(proposal, answers[0].private)
-        return answers[0].payload, [one.endorsement for one in answers if one.endorsement is not None]
+        payload = answers[0].payload
+        return payload, await self._signed(endorsers, payload)
+
+    async def _signed(self, endorsers: Sequence[Peer], payload: bytes) -> list[Endorsement]:
+        identities = [one.identity for one in endorsers]
+        signatures = await self._signer.sign_all([(one.key, payload + one.serialized) for one in identities])
+        return [Endorsement(one.serialized, signature) for one, signature in zip(identities, signatures, strict=True)]
 
     def _enough(self, chaincode: str, endorsers: Sequence[Peer], needed: int, *, explicit: bool) -> bool:
         definition = self._own.ledger.definitions.get(chaincode)

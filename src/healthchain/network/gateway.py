@@ -24,6 +24,7 @@ from healthchain.network.endorsement import Endorsing
 from healthchain.network.events import chaincode_events, start_block
 from healthchain.network.orderer import BroadcastRefused, OrderingService
 from healthchain.network.peer import ChaincodeUnknown, Peer, ProposalRefused
+from healthchain.network.signer import Signer
 from healthchain.network.verifier import Verifier
 from healthchain.wire.gateway import ErrorDetail, GatewayError, Status
 from healthchain.wire.proposal import ParsedProposal, ProposalMalformed, parse_proposal
@@ -45,10 +46,11 @@ class Gateway:
         ordering: OrderingService,
         commits: Commits,
         verifier: Verifier,
+        signer: Signer,
     ) -> None:
         self._channel = channel
         self._own = own
-        self._endorsing = Endorsing(channel, own, peers)
+        self._endorsing = Endorsing(channel, own, peers, signer)
         self._ordering = ordering
         self._commits = commits
         self._verifier = verifier
@@ -80,7 +82,7 @@ class Gateway:
         try:
             proposal, check = await self._admitted(request.proposed_transaction, Status.ABORTED)
             holds = self._verifier.verdict(check)
-            payload, endorsements = self._endorsing.collect(
+            payload, endorsements = await self._endorsing.collect(
                 proposal, check, request.endorsing_organizations, signature_holds=holds
             )
         finally:

@@ -28,6 +28,7 @@ from healthchain.network.lifecycle import Lifecycle
 from healthchain.network.orderer import Orderer, OrderingService
 from healthchain.network.peer import Chaincode, Clock, Peer
 from healthchain.network.provision import organisation_folder, read_genesis_block
+from healthchain.network.signer import Signer
 from healthchain.network.verifier import Verifier
 from healthchain.wire.lifecycle import LIFECYCLE, ChaincodeDefinition
 
@@ -57,11 +58,12 @@ class Network:
         self.orderers = orderers
         self.commits = Commits()
         self.verifier = Verifier()
+        self.signer = Signer()
         listed = list(peers.values())
         self._committer = Committer(self.channel, listed, self.verifier, self.commits.committed)
         self._ordering = OrderingService(self.channel, orderers, self.verifier, self._committer.deliver, clock)
         self._gateways = {
-            name: Gateway(self.channel, peer, listed, self._ordering, self.commits, self.verifier)
+            name: Gateway(self.channel, peer, listed, self._ordering, self.commits, self.verifier, self.signer)
             for name, peer in peers.items()
         }
         self._tasks: list[asyncio.Task[None]] = []
@@ -126,6 +128,7 @@ class Network:
         self.commits.failed(closed)
         self._committer.close()
         await self.verifier.close()
+        await self.signer.close()
 
 
 @contextlib.contextmanager

@@ -24,7 +24,7 @@ from healthchain.wire.block import PrivateSets
 from healthchain.wire.lifecycle import LIFECYCLE, ChaincodeDefinition, sequence_key
 from healthchain.wire.proposal import ParsedProposal
 from healthchain.wire.rwset import encode
-from healthchain.wire.transaction import Endorsement, endorsed_payload
+from healthchain.wire.transaction import endorsed_payload
 
 CLOCK_SKEW_MS_MAX = 5 * 60 * 1000
 ERROR_FROM = 400
@@ -48,11 +48,10 @@ class Chaincode(Protocol):
 
 
 class Endorsed(NamedTuple):
-    """What one peer answers: `endorsement` is None if the chaincode refused (status >= 400)."""
+    """What one peer answers, before it signs: `payload` is empty if the chaincode refused (status >= 400)."""
 
     response: proposal_response_pb2.Response
     payload: bytes
-    endorsement: Endorsement | None
     private: PrivateSets
     collections: frozenset[str]
 
@@ -73,7 +72,7 @@ class Peer:
         self.ledger = ledger
         self.transient = TransientStore()
         self.member = ledger.channel.msps.identify(identity.serialized)
-        self._identity = identity
+        self.identity = identity
         self._chaincodes = chaincodes
         self._clock_ms = clock_ms
 
@@ -98,19 +97,17 @@ class Peer:
         identity.require_unexpired(self._clock_ms())
 
     def endorse(self, proposal: ParsedProposal, creator: Identity) -> Endorsed:
-        """Simulate and sign; `admit` comes before. Raises ChaincodeUnknown."""
+        """Simulate; `admit` comes before, `sign` after. Raises ChaincodeUnknown."""
         definition = self._definition(proposal.chaincode)
         simulator = self._simulator(proposal, creator, definition)
         response = self._run(simulator, proposal)
         if response.status >= ERROR_FROM:
-            return Endorsed(response, b"", None, {}, frozenset())
+            return Endorsed(response, b"", {}, frozenset())
         version = definition.version if definition else "1"
         public, private = encode(simulator.namespaces)
         payload = endorsed_payload(proposal, public, _event(simulator, proposal), response, version)
-        endorser = self._identity.serialized
-        signature = self._identity.key.sign(payload + endorser)
         collections = frozenset(simulator.namespaces[proposal.chaincode].collections)
-        return Endorsed(response, payload, Endorsement(endorser, signature), private, collections)
+        return Endorsed(response, payload, private, collections)
 
     def _definition(self, chaincode: str) -> ChaincodeDefinition | None:
         definition = self.ledger.definitions.get(chaincode)

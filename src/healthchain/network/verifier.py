@@ -7,13 +7,12 @@ nobody gains anything by choosing an id (docs/decisions/0004).
 from __future__ import annotations
 
 import asyncio
-import sys
-from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from healthchain.identity.keys import signature_holds
 from healthchain.ledger.validate import SignatureCheck
-from healthchain.network.verify_worker import COUNT, encode_request
+from healthchain.network.verify_worker import encode_request
+from healthchain.network.worker import Worker
 
 INLINE_MAX = 8  # up to here the way to the other process and back takes longer than the work
 WORKER_FROM = 24  # checks at once that show it worthwhile to start the process
@@ -34,7 +33,7 @@ class Verifier:
         self._old: dict[_Key, bool] = {}
         self._pending: list[_Asked] = []
         self._pending_count = 0
-        self._worker = _Worker() if use_worker else None
+        self._worker = Worker("healthchain.network.verify_worker") if use_worker else None
 
     def verdict(self, check: SignatureCheck) -> bool:
         """Whether the signature holds; verified now unless it was before."""
@@ -89,88 +88,18 @@ class Verifier:
         worker = self._worker
         if worker is not None and count > INLINE_MAX and (worker.running or count >= WORKER_FROM):
             keys = [(one.identity.public_point, one.digest, one.signature) for checks, _ in asked for one in checks]
-            answer = worker.verify(keys)
+            answer = worker.ask(encode_request(keys))
             answer.add_done_callback(lambda answered: self._answered(asked, keys, answered.result()))
         else:
-            self._answered(asked, [], [])
+            self._answered(asked, [], b"")
 
-    def _answered(self, asked: list[_Asked], keys: list[_Key], verdicts: Sequence[bool]) -> None:
+    def _answered(self, asked: list[_Asked], keys: list[_Key], verdicts: bytes) -> None:
         """Without verdicts, because there are few or the worker died, verify here."""
         for key, holds in zip(keys, verdicts, strict=bool(verdicts)):
-            self._remember(key, holds)
+            self._remember(key, bool(holds))
         for checks, done in asked:
             if not verdicts:
                 for check in checks:
                     self.verdict(check)
             if not done.done():
                 done.set_result(None)
-
-
-class _Worker:
-    """The other process; it answers in the order of the questions. Nothing is lost if it dies."""
-
-    def __init__(self) -> None:
-        self.running = False
-        self._closed = False
-        self._process: asyncio.subprocess.Process | None = None
-        self._waiting: deque[asyncio.Future[Sequence[bool]]] = deque()
-        self._unsent: list[bytes] = []
-        self._task: asyncio.Task[None] | None = None
-        self._failed = False
-
-    def verify(self, keys: list[_Key]) -> asyncio.Future[Sequence[bool]]:
-        """Verdicts in the order of the keys; an empty sequence if there is no process to ask."""
-        answer: asyncio.Future[Sequence[bool]] = asyncio.get_running_loop().create_future()
-        if self._failed:
-            answer.set_result(())
-            return answer
-        self._waiting.append(answer)
-        request = encode_request(keys)
-        if self._process is None:
-            self._unsent.append(request)
-            self._task = self._task or asyncio.get_running_loop().create_task(self._run())
-        else:
-            assert self._process.stdin is not None
-            self._process.stdin.write(request)
-        return answer
-
-    async def close(self) -> None:
-        self._closed = True  # it may be starting just now
-        if self._process is not None and self._process.stdin is not None:
-            self._process.stdin.close()
-        if self._task is not None:
-            await self._task
-        if self._process is not None:
-            await self._process.wait()
-
-    async def _run(self) -> None:
-        try:
-            process = await self._start()
-            assert process.stdout is not None
-            while True:
-                count = COUNT.unpack(await process.stdout.readexactly(COUNT.size))[0]
-                verdicts = [bool(one) for one in await process.stdout.readexactly(count)]
-                self._waiting.popleft().set_result(verdicts)
-        except (OSError, asyncio.IncompleteReadError):
-            pass  # it could not start, it ended, or it was killed
-        finally:
-            self._failed, self.running = True, False
-            while self._waiting:
-                self._waiting.popleft().set_result(())
-
-    async def _start(self) -> asyncio.subprocess.Process:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-P",  # no module from the folder that somebody happens to start this in
-            "-m",
-            "healthchain.network.verify_worker",
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-        )
-        assert process.stdin is not None
-        self._process, self.running = process, True
-        process.stdin.write(b"".join(self._unsent))
-        self._unsent.clear()
-        if self._closed:
-            process.stdin.close()
-        return process
