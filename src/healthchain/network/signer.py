@@ -1,4 +1,4 @@
-"""Signatures of the embedded network's own people and nodes: few at once here, many in batches by a process beside this.
+"""Signatures of the embedded network's own people and nodes: few at once here, many by a process beside this one.
 
 Fabric's SDKs let the application sign with whatever it has, a hardware module for instance; this is what it has here.
 """

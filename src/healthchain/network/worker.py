@@ -14,7 +14,7 @@ LENGTH = struct.Struct(">I")
 
 
 class Worker:
-    """Runs a module; starts with the first question. Nothing is lost if it dies: questions are then answered with b""."""
+    """Runs a module, from the first question on. If it dies nothing is lost: a question is then answered with b""."""
 
     def __init__(self, module: str) -> None:
         self._module = module
