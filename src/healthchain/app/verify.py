@@ -63,19 +63,19 @@ def verify(folder: Path, progress: Progress = lambda organisation, block: None) 
 
 
 def _recovered(folder: Path, topology: Topology, genesis: common_pb2.Block) -> list[PeerFinding]:
-    """Ledgers that were not closed cleanly are first opened as usual, which completes or cuts off their torn ends.
+    """If one was not closed cleanly, all are first opened as usual: torn ends are completed or cut off.
 
-    A process that was killed had all of them open, and some may have a block more than others.
+    A process that was killed, or that met a full disk, may have left some with a block more than others.
     """
     ledgers: dict[str, Ledger] = {}
-    findings = []
+    findings: list[PeerFinding] = []
+    if not any((peer_folder(folder, one.name) / MARKER).exists() for one in topology.organisations):
+        return findings
     for one in topology.organisations:
-        peer = peer_folder(folder, one.name)
-        if (peer / MARKER).exists():
-            try:
-                ledgers[one.msp_id] = open_ledger(peer, genesis, boot_id())
-            except HealthChainError as error:
-                findings.append(PeerFinding(one.name, "recovery", str(error)))
+        try:
+            ledgers[one.msp_id] = open_ledger(peer_folder(folder, one.name), genesis, boot_id())
+        except HealthChainError as error:
+            findings.append(PeerFinding(one.name, "recovery", str(error)))
     try:
         if ledgers:
             catch_up(ledgers)

@@ -62,10 +62,21 @@ def open_ledger(
 
 
 def close_ledger(ledger: Ledger) -> None:
-    """Make the tables durable and say so; only then may the next opening trust them after a restart."""
+    """Make the tables durable and say so; only then may the next opening trust them after a restart.
+
+    Where another peer's disk was full, this one may have a block that was applied nowhere: the next opening does it.
+    """
     ledger.state.sync()
+    whole = _all_applied(ledger)
     ledger.close()
-    (ledger.folder / MARKER).unlink()
+    if whole:
+        (ledger.folder / MARKER).unlink()
+
+
+def _all_applied(ledger: Ledger) -> bool:
+    location = ledger.state.block(ledger.height - 1)
+    last = ledger.block_log.frame(location[0]) if location else None
+    return last is not None and last.next_location == ledger.block_log.end
 
 
 def _distrust_after_restart(folder: Path, boot_id: str) -> None:
