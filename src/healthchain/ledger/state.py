@@ -16,6 +16,7 @@ A version is block << 20 | index of the transaction. Private values are never he
 
 from __future__ import annotations
 
+import errno
 import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -172,18 +173,24 @@ class StateStore:
             yield from cursor
 
     def apply(self, update: BlockUpdate) -> None:
-        """Write one block's changes and the savepoint, all or nothing."""
-        with self._env.begin(write=True) as txn:
-            self._apply_state(txn, update)
-            self._apply_hashed(txn, update)
-            version = update.number << TX_BITS
-            rows = [(tx, TRANSACTION.pack(version | index, code)) for tx, (index, code) in update.transactions.items()]
-            _put_sorted(txn, self._tables[b"transactions"], rows)
-            location = BLOCK.pack(update.block_location, update.private_location)
-            txn.put(U64.pack(update.number), location, db=self._tables[b"blocks"], append=True)
-            txn.put(b"height", U64.pack(update.number + 1), db=self._tables[b"meta"])
-            txn.put(b"commit_hash", update.commit_hash, db=self._tables[b"meta"])
+        """Write one block's changes and the savepoint, all or nothing. Raises OSError, for instance on a full disk."""
+        try:
+            with self._env.begin(write=True) as txn:
+                self._apply_all(txn, update)
+        except lmdb.Error as error:
+            raise OSError(errno.EIO, str(error)) from error
         self._renew()
+
+    def _apply_all(self, txn: lmdb.Transaction, update: BlockUpdate) -> None:
+        self._apply_state(txn, update)
+        self._apply_hashed(txn, update)
+        version = update.number << TX_BITS
+        rows = [(tx, TRANSACTION.pack(version | index, code)) for tx, (index, code) in update.transactions.items()]
+        _put_sorted(txn, self._tables[b"transactions"], rows)
+        location = BLOCK.pack(update.block_location, update.private_location)
+        txn.put(U64.pack(update.number), location, db=self._tables[b"blocks"], append=True)
+        txn.put(b"height", U64.pack(update.number + 1), db=self._tables[b"meta"])
+        txn.put(b"commit_hash", update.commit_hash, db=self._tables[b"meta"])
 
     def _apply_state(self, txn: lmdb.Transaction, update: BlockUpdate) -> None:
         rows, history = [], list(update.history)

@@ -17,17 +17,21 @@ from healthchain.errors import HealthChainError
 from healthchain.ledger.channel import Channel
 from healthchain.ledger.ledger import Commit
 from healthchain.ledger.private import matching_bodies
-from healthchain.ledger.quorum import block_signature_checks, check_content, check_place, check_quorum
+from healthchain.ledger.quorum import BlockRefused, block_signature_checks, check_content, check_place, check_quorum
 from healthchain.ledger.validate import NO_FATE, Decoded, decode_transactions, preliminary_codes
 from healthchain.network.peer import Peer
 from healthchain.network.verifier import Verifier
 from healthchain.wire.block import PrivateSets
 from healthchain.wire.codes import Code
-from healthchain.wire.transaction import Header
+from healthchain.wire.transaction import Header, envelope
 
 
 class StorageFailed(HealthChainError):
     """A peer could not make a block durable. The network stops; nothing acknowledged is lost."""
+
+
+class PeersDisagree(HealthChainError):
+    """One peer's state is not that of the others: nothing is written any more, so that it cannot spread."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +64,12 @@ class Committer:
         self._threads = ThreadPoolExecutor(max_workers=len(peers), thread_name_prefix="commit")
 
     async def deliver(self, block: common_pb2.Block, headers: Sequence[Header]) -> None:
-        """Stage 1. The peers' chain is not looked at yet: that is stage 2's, in order."""
+        """Stage 1. The peers' chain is not looked at yet: that is stage 2's, in order.
+
+        `headers` are the orderers' word for what the block's bytes say; it is taken only where it encodes to them.
+        """
+        if [envelope(one.payload, one.signature) for one in headers] != list(block.data.data):
+            raise BlockRefused(f"the headers handed over with block {block.header.number} are not those of its bytes")
         decoded = decode_transactions(block.data.data, self._channel, headers)
         checks = [check for one in decoded for check in one.checks()]
         await self._verifier.verify([*checks, *block_signature_checks(block, self._channel)])
@@ -76,6 +85,7 @@ class Committer:
             writes = asyncio.gather(*[loop.run_in_executor(self._threads, one.write) for one in commits])
             try:
                 await asyncio.shield(writes)
+                self._apply(checked, commits)
             except OSError as error:
                 raise StorageFailed(
                     f"a peer cannot write its ledger ({error.strerror}): free space, then start again"
@@ -85,7 +95,6 @@ class Committer:
                 if writes.exception() is None:
                     self._apply(checked, commits)
                 raise
-            self._apply(checked, commits)
 
     def close(self) -> None:
         self._threads.shutdown()
@@ -101,6 +110,8 @@ class Committer:
             check_place(block, peer.ledger.height, peer.ledger.tip_hash)
             bodies = _bodies(peer, checked.decoded, codes, shared)
             commits.append(peer.ledger.prepare(block, checked.decoded, codes, bodies))
+        if len({one.update.commit_hash for one in commits}) > 1:
+            raise PeersDisagree(f"peers decide block {block.header.number} differently: run `healthchain verify`")
         return commits
 
     def _codes(self, checked: _Checked) -> list[int]:
@@ -119,7 +130,7 @@ class Committer:
         for peer, commit in zip(self._peers, commits, strict=True):
             peer.ledger.apply(commit)
             # Not the ids that an entry merely names: it may be another's transaction, whose values are still to come.
-            peer.transient.forget(fates, peer.ledger.height)
+            peer.transient.forget(fates)
         self._listener(checked.block.header.number, fates)
 
 
