@@ -13,7 +13,7 @@ from healthchain.ledger.ledger import Ledger
 from healthchain.ledger.private import PrivateDataMissing
 from healthchain.network import committer
 from healthchain.network.network import Network, peer_folder
-from healthchain.network.transient import KEPT_BLOCKS, TransientStore
+from healthchain.network.transient import KEPT_MS, TransientStore
 from healthchain.wire.codes import Code
 
 from .toy import ALL, NAMES, SOME, TOY, block_codes, connect, identity, proposal, run, submit_request
@@ -132,14 +132,27 @@ def test_a_purge_leaves_no_byte_on_any_disk(folder: Path) -> None:
 def test_values_that_were_never_committed_are_forgotten_in_the_end() -> None:
     store = TransientStore()
     sets = {(TOY, ALL): b"v"}
-    for height in range(5):
-        store.put(f"tx{height}", height, sets)
-    store.put("empty", 5, {})
-    store.forget(["tx1"], 5)
-    assert [bool(store.get(f"tx{height}")) for height in range(5)] == [True, False, True, True, True]
-    store.forget([], KEPT_BLOCKS + 2)
-    assert [bool(store.get(f"tx{height}")) for height in range(5)] == [False, False, False, True, True]
+    for ms in range(5):
+        store.put(f"tx{ms}", sets, ms)
+    store.put("empty", {}, 5)
+    store.forget(["tx1"])
+    assert [bool(store.get(f"tx{ms}")) for ms in range(5)] == [True, False, True, True, True]
+    store.put("later", sets, KEPT_MS + 2)
+    assert [bool(store.get(f"tx{ms}")) for ms in range(5)] == [False, False, False, True, True]
     assert not store.get("empty")
+
+
+def test_a_full_store_takes_no_more_and_throws_nothing_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("healthchain.network.transient.BYTES_MAX", 10)
+    store = TransientStore()
+    for index in range(3):
+        assert not store.is_full
+        store.put(f"tx{index}", {(TOY, ALL): b"4444"}, 0)
+        store.put(f"tx{index}", {(TOY, ALL): b"4444"}, 0)
+    assert store.is_full
+    assert all(store.get(f"tx{index}") for index in range(3))
+    store.forget(["tx0", "tx0"])
+    assert not store.is_full
 
 
 def test_the_same_id_with_other_values_is_not_mixed_up(folder: Path) -> None:
@@ -152,7 +165,7 @@ def test_the_same_id_with_other_values_is_not_mixed_up(folder: Path) -> None:
         assert proposal(who, "Put", "k", "v").tx_id != endorsed.transaction_id
         for name in NAMES:
             other = {(TOY, ALL): b"not the set whose hash was endorsed"}
-            network.peers[name].transient.put(endorsed.transaction_id, network.height, other)
+            network.peers[name].transient.put(endorsed.transaction_id, other, 0)
         await (await endorsed.submit()).committed()
         assert {value_on(network.peers[name].ledger, ALL, "k") for name in NAMES} == {"missing"}
 

@@ -61,6 +61,23 @@ def test_a_worker_that_is_killed_leaves_no_signature_out(delay_ms: int) -> None:
     asyncio.run(play())
 
 
+def test_a_worker_that_hangs_is_done_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("healthchain.network.worker.ANSWER_S_MAX", 0.3)
+
+    async def play() -> None:
+        signer = Signer()
+        await signed(signer, 200, 2)
+        assert signer._worker is not None
+        process = signer._worker._process
+        assert process is not None
+        os.kill(process.pid, signal.SIGSTOP)
+        async with asyncio.timeout(10):
+            await signed(signer, 200, 2)
+            await signer.close()
+
+    asyncio.run(play())
+
+
 def test_more_keys_than_the_worker_takes_are_signed_with_here(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("healthchain.network.signer.KEYS_MAX", 1)
 

@@ -13,6 +13,7 @@ from fabric_protos.peer import proposal_pb2
 
 from healthchain.client.errors import CommitFailed, EndorseFailed, EvaluateFailed, StageFailed, SubmitFailed
 from healthchain.client.gateway import Connection, Transaction
+from healthchain.errors import HealthChainError
 from healthchain.identity.certificates import CertificateAuthority, NodeOU
 from healthchain.identity.folders import SigningIdentity
 from healthchain.identity.msp import serialize_identity
@@ -26,6 +27,7 @@ from .toy import (
     MSP_IDS,
     NAMES,
     TOY,
+    Toy,
     block_codes,
     clock_ms,
     connect,
@@ -194,6 +196,54 @@ def test_a_certificate_that_expires_before_submission_is_refused_by_the_orderers
             await transaction.submit()
 
     run(folder, scenario, clock=lambda: clock_ms() + offset_ms)
+
+
+@pytest.mark.parametrize(("minutes", "taken"), [(9, True), (11, False)])
+def test_an_endorsement_cannot_be_kept_for_long(folder: Path, minutes: int, taken: bool) -> None:
+    """What it rests on, a consent for instance, may be over by then."""
+    offset_ms = 0
+
+    async def scenario(network: Network) -> None:
+        nonlocal offset_ms
+        transaction = await connect(network, folder, "north").proposal("Put", b"k", b"v").endorse()
+        offset_ms = minutes * 60 * 1000
+        if taken:
+            await (await transaction.submit()).committed()
+        else:
+            with pytest.raises(SubmitFailed, match="ten minutes"):
+                await transaction.submit()
+
+    run(folder, scenario, clock=lambda: clock_ms() + offset_ms)
+
+
+def test_a_read_is_not_ordered(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario(network: Network) -> None:
+        connection = connect(network, folder, "north")
+        await connection.submit("Put", b"k", b"v")
+        height = network.height
+        monkeypatch.setattr(Toy, "only_reads", lambda self, args: args[0] == b"Get")
+        assert await connection.evaluate("Get", b"k") == b"v"
+        with pytest.raises(EndorseFailed, match="only reads"):
+            await connection.submit("Get", b"k")
+        assert network.height == height
+
+    run(folder, scenario)
+
+
+def test_peers_that_decide_differently_stop_before_anything_is_written(folder: Path) -> None:
+    """One peer's state was altered behind its back: the others must not go on as if all agreed."""
+
+    async def scenario(network: Network) -> None:
+        connection = connect(network, folder, "north")
+        await connection.submit("Put", b"k", b"1")
+        altered = network.peers["payer"].ledger
+        altered.version = lambda key: None  # type: ignore[method-assign]
+        height = network.height
+        with pytest.raises(HealthChainError, match="decide block"):
+            await connection.submit("Add", b"k")
+        assert {one.ledger.height for one in network.peers.values()} == {height}
+
+    run(folder, scenario)
 
 
 @pytest.mark.parametrize("offset_ms", [SIX_MINUTES_MS, -SIX_MINUTES_MS])

@@ -216,6 +216,10 @@ Ask = Callable[[Path], gateway_pb2.SignedChaincodeEventsRequest]
             lambda folder: events_request(issued(folder, "south", at=now().replace(year=2020), days=3)),
             Status.PERMISSION_DENIED,
         ),
+        (
+            lambda folder: events_request(issued(folder, "south", at=now(), days=3, patient="p")),
+            Status.PERMISSION_DENIED,  # a patient, to whom they would tell of all others
+        ),
         (lambda folder: gateway_pb2.SignedChaincodeEventsRequest(request=b"\xff"), Status.INVALID_ARGUMENT),
     ],
 )

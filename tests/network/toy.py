@@ -23,8 +23,8 @@ from healthchain.identity.certificates import CertificateAuthority, NodeOU
 from healthchain.identity.folders import OrganisationFolder, SigningIdentity
 from healthchain.identity.keys import SigningKey
 from healthchain.identity.msp import serialize_identity
+from healthchain.network.clock import Clock
 from healthchain.network.network import Network
-from healthchain.network.peer import Clock
 from healthchain.network.provision import create, organisation_folder
 from healthchain.wire.block import transaction_codes
 from healthchain.wire.lifecycle import LIFECYCLE, ChaincodeDefinition, Collection, commit_arguments
@@ -54,6 +54,9 @@ class Toy:
 
     def __init__(self) -> None:
         self.calls = itertools.count()
+
+    def only_reads(self, args: Sequence[bytes]) -> bool:
+        return False
 
     def invoke(self, stub: Stub, args: Sequence[bytes]) -> Response:
         function, *rest = (one.decode() for one in args)
@@ -142,10 +145,18 @@ def authority(folder: Path, name: str) -> CertificateAuthority:
 
 
 def issued(
-    folder: Path, name: str, *, at: datetime.datetime, days: int, ou: NodeOU = NodeOU.CLIENT, msp_id: str | None = None
+    folder: Path,
+    name: str,
+    *,
+    at: datetime.datetime,
+    days: int,
+    ou: NodeOU = NodeOU.CLIENT,
+    msp_id: str | None = None,
+    patient: str | None = None,
 ) -> SigningIdentity:
     """Somebody new, enrolled by the organisation's authority at another time, who may claim another MSP."""
-    enrolment = authority(folder, name).issue("newcomer", ou, at, {"hc.role": "clinician"}, days)
+    attributes = {"hc.role": "clinician"} | ({"hc.patient": patient} if patient else {})
+    enrolment = authority(folder, name).issue("newcomer", ou, at, attributes, days)
     claimed = msp_id or organisation(folder, name).msp_id
     return SigningIdentity(claimed, serialize_identity(claimed, enrolment.certificate), enrolment.key)
 

@@ -169,7 +169,8 @@ async def deliver(consortium: Consortium, block: common_pb2.Block, said: Sequenc
     """Hand the peers a block as if it came from the orderers, who said these are its envelopes; "k" afterwards."""
     network = consortium.network
     headers = [decode_header(one) for one in (block.data.data if said is None else said)]
-    await network._committer.deliver(block, headers)
+    if not await succeeds(network._committer.deliver(block, headers)):
+        return None
     async with asyncio.timeout(ALIVE_SECONDS):
         # Neither the commit nor the end of the network tells anybody else.
         while network.height <= block.header.number and not any(one.done() for one in network._tasks):  # noqa: ASYNC110

@@ -268,6 +268,22 @@ def restored_backup(stage: Stage) -> bool:
     return found_on_disk([stage.folder / "peers"], bodies)
 
 
+def read_into_a_block(stage: Stage) -> bool:
+    """The body's ciphertext as the answer of a transaction: in every peer's blocks, where no purge reaches it."""
+
+    async def work(consortium: Consortium) -> list[bytes]:
+        bodies = await sealed_bodies(consortium, stage.patient)
+        async with reading.session(clinician(consortium), stage.patient, Purpose.TREAT) as opened:
+            ids = tuple(one.id for one in await opened.headers())
+            asked = records.Read(session=opened.id, patient=stage.patient, records=ids)
+            await succeeds(opened.actor.submit("records:Read", asked))
+        await erasing.erase_patient(consortium.patient(stage.patient), stage.patient)
+        return bodies
+
+    encoded = [msgspec.json.encode(one).strip(b'"=')[4:-4] for one in stage.play(work)]
+    return found_on_disk([stage.folder / "peers"], encoded)
+
+
 # A crash or power loss at any instruction
 
 

@@ -44,6 +44,9 @@ _Result = TypeVar("_Result")
 class Put:
     """A contract without rules: one key, one value, nothing read."""
 
+    def only_reads(self, args: Sequence[bytes]) -> bool:
+        return False
+
     def invoke(self, stub: Stub, args: Sequence[bytes]) -> Response:
         _, key, value = args
         stub.put_state(key.decode(), value)

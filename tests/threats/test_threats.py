@@ -28,6 +28,7 @@ import healthchain.network.peer as peer
 import healthchain.network.verifier as verifier
 import healthchain.records.consenting as consenting
 import healthchain.records.importing as importing
+from healthchain.chaincode.dispatch import Contract
 from healthchain.chaincode.stub import Stub
 from healthchain.contract.ids import Purpose, Role
 from healthchain.ledger.channel import Channel
@@ -113,6 +114,11 @@ def one_key_for_ever(patch: Patch) -> None:
         patch.setattr(module, "new_key", lambda: bytes(32))
 
 
+def bytes_are_cut_anyhow(patch: Patch) -> None:
+    patch.setattr(committer, "check_content", nothing)
+    patch.setattr(committer, "check_headers", nothing)
+
+
 def only_itself(target: object, name: str, value: object) -> Callable[[Patch], None]:
     """The defence is this one attribute."""
 
@@ -145,7 +151,7 @@ ROWS = [
     Row(PEER, network.forged_endorsements, every_signature_holds),
     Row(ORDERER, network.lone_orderer, only_itself(committer, "check_quorum", nothing)),
     Row(ORDERER, network.reordered_block, only_itself(committer, "check_content", nothing)),
-    Row(ORDERER, network.merged_envelopes, only_itself(committer, "check_content", nothing)),
+    Row(ORDERER, network.merged_envelopes, bytes_are_cut_anyhow),
     Row(ORDERER, network.withholding_orderer, only_itself(Channel, "quorum", 4)),
     Row(ORDERER, network.altered_block, only_itself(fsck_chain, "_signed", lambda *_: True)),
     Row(REPLAY, network.replayed_envelope, transactions_are_forgotten),
@@ -164,6 +170,7 @@ ROWS = [
     Row(REVOKED, record.old_key_after_revocation, one_key_for_ever),
     Row(PURGED, record.restored_backup, only_itself(SegmentedLog, "erase", nothing)),
     Row(PURGED, record.purged_at_an_instruction_of_its_own, only_itself(SegmentedLog, "erase", nothing)),
+    Row(PURGED, record.read_into_a_block, only_itself(Contract, "only_reads", lambda *_: False)),
     Row(MALFORMED, network.hostile_certificate, only_itself(msp, "UNREADABLE", (ValueError,))),
     Row(MALFORMED, network.endless_signature, only_itself(verifier, "SIGNATURE_BYTES_MAX", 1 << 30)),
     Row(CRASH, record.power_loss, only_itself(recovery, "_replay", nothing)),

@@ -235,6 +235,9 @@ class _Bench:
 class _Put:
     """A contract without rules, to compare with: one key, one value."""
 
+    def only_reads(self, args: Sequence[bytes]) -> bool:
+        return False
+
     def invoke(self, stub: Stub, args: Sequence[bytes]) -> Response:
         _, key, value = args
         stub.put_state(key.decode(), value)

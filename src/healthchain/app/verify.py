@@ -54,7 +54,7 @@ def verify(folder: Path, progress: Progress = lambda organisation, block: None) 
         findings = _recovered(folder, topology, genesis)
         results = {}
         for one in topology.organisations:
-            result = fsck.check(peer_folder(folder, one.name), genesis, partial(progress, one.name))
+            result = fsck.check(peer_folder(folder, one.name), genesis, partial(progress, one.name), one.msp_id)
             findings += [PeerFinding(one.name, found.where, found.what) for found in result.findings]
             results[one.name] = result
         findings += [PeerFinding("all peers", found.where, found.what) for found in fsck.compare(results)]

@@ -75,6 +75,11 @@ class Contract:
 
         return register
 
+    def only_reads(self, args: Sequence[bytes]) -> bool:
+        """Whether the call is of a function that never writes."""
+        function = self.functions.get(args[0]) if args else None
+        return function is not None and function.read_only
+
     def invoke(self, stub: Stub, args: Sequence[bytes]) -> Response:
         """Run `args[0]` with the JSON object in `args[1]`; a refusal becomes a response, a defect propagates."""
         try:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+PATIENT_ATTRIBUTE = "hc.patient"
 COMPOSITE_START = "\x00"
 MAX_CODE_POINT = "\U0010ffff"
 
@@ -30,7 +31,7 @@ class Caller:
     @property
     def patient(self) -> str | None:
         """The pseudonym this identity belongs to, for patients' own identities."""
-        return self.attributes.get("hc.patient")
+        return self.attributes.get(PATIENT_ATTRIBUTE)
 
 
 @dataclass(frozen=True, slots=True)

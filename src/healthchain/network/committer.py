@@ -68,8 +68,7 @@ class Committer:
 
         `headers` are the orderers' word for what the block's bytes say; it is taken only where it encodes to them.
         """
-        if [envelope(one.payload, one.signature) for one in headers] != list(block.data.data):
-            raise BlockRefused(f"the headers handed over with block {block.header.number} are not those of its bytes")
+        check_headers(block, headers)
         decoded = decode_transactions(block.data.data, self._channel, headers)
         checks = [check for one in decoded for check in one.checks()]
         await self._verifier.verify([*checks, *block_signature_checks(block, self._channel)])
@@ -132,6 +131,12 @@ class Committer:
             # Not the ids that an entry merely names: it may be another's transaction, whose values are still to come.
             peer.transient.forget(fates)
         self._listener(checked.block.header.number, fates)
+
+
+def check_headers(block: common_pb2.Block, headers: Sequence[Header]) -> None:
+    """Raises BlockRefused."""
+    if [envelope(one.payload, one.signature) for one in headers] != list(block.data.data):
+        raise BlockRefused(f"the headers handed over with block {block.header.number} are not those of its bytes")
 
 
 def settled(decoded: Sequence[Decoded], codes: Sequence[int]) -> dict[str, int]:

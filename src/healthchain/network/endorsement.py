@@ -54,6 +54,7 @@ class Endorsing:
         for peer in candidates:
             try:
                 peer.admit(proposal, check, signature_holds=signature_holds)
+                peer.admit_for_ordering(proposal)
                 answer = peer.endorse(proposal, check.identity)
             except ChaincodeUnknown as unknown:
                 raise GatewayError(Status.FAILED_PRECONDITION, str(unknown)) from None
@@ -112,7 +113,7 @@ class Endorsing:
             entitled = entitled_collections(definition, peer.msp_id)
             if entitled not in shared:
                 shared[entitled] = {key: value for key, value in private.items() if key[1] in entitled}
-            peer.transient.put(proposal.tx_id, peer.ledger.height, shared[entitled])
+            peer.transient.put(proposal.tx_id, shared[entitled], peer.now_ms)
 
 
 def entitled_collections(definition: ChaincodeDefinition, msp_id: str) -> frozenset[str]:

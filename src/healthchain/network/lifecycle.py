@@ -22,6 +22,9 @@ class Lifecycle:
     def __init__(self, approved: Sequence[ChaincodeDefinition]) -> None:
         self._approved = {commit_arguments(one): one for one in approved}
 
+    def only_reads(self, args: Sequence[bytes]) -> bool:
+        return False
+
     def invoke(self, stub: Stub, args: Sequence[bytes]) -> Response:
         if len(args) != 2 or args[0] != COMMIT:
             return Response(400, "this network's _lifecycle has the function CommitChaincodeDefinition only", b"")

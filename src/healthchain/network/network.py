@@ -21,12 +21,13 @@ from healthchain.ledger.channel import Channel
 from healthchain.ledger.ledger import Ledger
 from healthchain.ledger.recovery import close_ledger, open_ledger
 from healthchain.network.catchup import catch_up
+from healthchain.network.clock import Clock
 from healthchain.network.commits import Commits
 from healthchain.network.committer import Committer
 from healthchain.network.gateway import Gateway
 from healthchain.network.lifecycle import Lifecycle
 from healthchain.network.orderer import Orderer, OrderingService
-from healthchain.network.peer import Chaincode, Clock, Peer
+from healthchain.network.peer import Chaincode, Peer
 from healthchain.network.provision import organisation_folder, read_genesis_block
 from healthchain.network.signer import Signer
 from healthchain.network.verifier import Verifier

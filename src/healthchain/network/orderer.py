@@ -19,7 +19,7 @@ from healthchain.identity.msp import IdentityRefused
 from healthchain.ledger.channel import Channel
 from healthchain.ledger.cutter import BlockCutter
 from healthchain.ledger.validate import creator_check
-from healthchain.network.peer import Clock
+from healthchain.network.clock import Clock
 from healthchain.network.verifier import Verifier
 from healthchain.wire.block import (
     OrdererSignature,
@@ -36,6 +36,8 @@ from healthchain.wire.transaction import Header, TransactionInvalid, decode_head
 
 NONCE_BYTES = 24
 PENDING_MAX = 50_000
+ENVELOPE_AGE_MS_MAX = 10 * 60 * 1000
+"""How old a proposal may be when its transaction comes. Nobody keeps an endorsement until what it rests on is over."""
 QUORUM_RETRY_S = 0.05
 Deliver = Callable[[common_pb2.Block, Sequence[Header]], Awaitable[None]]
 """Takes a signed block and the headers of its envelopes, which were decoded when they came."""
@@ -114,6 +116,8 @@ class OrderingService:
             raise BroadcastRefused(403, "the creator is not a valid member of the channel") from None
         except IdentityRefused:
             raise BroadcastRefused(400, "broadcast client identity expired: enrol again") from None
+        if abs(header.timestamp_ns // 1_000_000 - self._clock_ms()) > ENVELOPE_AGE_MS_MAX:
+            raise BroadcastRefused(400, "the proposal is more than ten minutes old: make a new one")
         await self._verifier.verify([check])
         if not self._verifier.verdict(check):
             raise BroadcastRefused(403, "the envelope's signature is not its creator's")

@@ -5,7 +5,7 @@ The checks are numbered as Fabric makes them (core/endorser/{msgvalidation,endor
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from fabric_protos.peer import chaincode_event_pb2, proposal_response_pb2
@@ -19,6 +19,7 @@ from healthchain.ledger.ledger import Ledger
 from healthchain.ledger.private import PrivateDataMissing
 from healthchain.ledger.simulate import SimulationFailed, Simulator
 from healthchain.ledger.validate import SignatureCheck
+from healthchain.network.clock import Clock
 from healthchain.network.transient import TransientStore
 from healthchain.wire.block import PrivateSets
 from healthchain.wire.lifecycle import LIFECYCLE, ChaincodeDefinition, sequence_key
@@ -28,9 +29,6 @@ from healthchain.wire.transaction import endorsed_payload
 
 CLOCK_SKEW_MS_MAX = 5 * 60 * 1000
 ERROR_FROM = 400
-
-Clock = Callable[[], int]
-"""Milliseconds since 1970 UTC."""
 
 
 class ProposalRefused(HealthChainError):
@@ -45,6 +43,9 @@ class Chaincode(Protocol):
     """What a peer runs: the contract in process, or later a service."""
 
     def invoke(self, stub: Stub, args: Sequence[bytes]) -> Response: ...
+    def only_reads(self, args: Sequence[bytes]) -> bool:
+        """Whether the call can only be evaluated: its answer is for the caller and must not go into a block."""
+        ...
 
 
 class Endorsed(NamedTuple):
@@ -92,9 +93,21 @@ class Peer:
         if self.ledger.transaction(proposal.tx_id) is not None:
             raise ProposalRefused("duplicate transaction found: send a new proposal")
 
+    @property
+    def now_ms(self) -> int:
+        return self._clock_ms()
+
     def require_unexpired(self, identity: Identity) -> None:
         """By this peer's clock. Raises IdentityRefused."""
         identity.require_unexpired(self._clock_ms())
+
+    def admit_for_ordering(self, proposal: ParsedProposal) -> None:
+        """A read's answer in a block would be there for ever, beyond any purge. Raises ProposalRefused."""
+        chaincode = self._chaincodes.get(proposal.chaincode)
+        if chaincode is not None and chaincode.only_reads(proposal.args):
+            raise ProposalRefused("this function only reads: evaluate it")
+        if self.transient.is_full:
+            raise ProposalRefused("too many transactions were endorsed here and not submitted: try again later")
 
     def endorse(self, proposal: ParsedProposal, creator: Identity) -> Endorsed:
         """Simulate; `admit` comes before, `sign` after. Raises ChaincodeUnknown."""

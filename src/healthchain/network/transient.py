@@ -4,33 +4,47 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from healthchain.network.orderer import ENVELOPE_AGE_MS_MAX
 from healthchain.wire.block import PrivateSets
 
-KEPT_BLOCKS = 1000
-"""A transaction that was endorsed and not committed within so many blocks will hardly come (Fabric: 1000)."""
+KEPT_MS = 2 * ENVELOPE_AGE_MS_MAX
+"""Longer than the orderers take an endorsed transaction: its values are there as long as it can still come."""
+BYTES_MAX = 512 << 20
 
 
 class TransientStore:
-    """Implements nothing durable: what a crash loses here was never acknowledged."""
+    """Nothing of it is durable: what a crash loses here was never acknowledged."""
 
     def __init__(self) -> None:
         self._sets: dict[str, tuple[int, PrivateSets]] = {}
+        self._bytes = 0
 
-    def put(self, tx_id: str, height: int, sets: PrivateSets) -> None:
+    @property
+    def is_full(self) -> bool:
+        """Then no more should be endorsed. Nothing that may still be committed is ever thrown away instead."""
+        return self._bytes > BYTES_MAX
+
+    def put(self, tx_id: str, sets: PrivateSets, now_ms: int) -> None:
+        self.forget([tx_id])
         if sets:
-            self._sets[tx_id] = (height, sets)
+            self._sets[tx_id] = (now_ms, sets)
+            self._bytes += _size(sets)
+        while self._sets:  # in the order of age
+            oldest = next(iter(self._sets))
+            if self._sets[oldest][0] + KEPT_MS > now_ms:
+                return
+            self.forget([oldest])
 
     def get(self, tx_id: str) -> PrivateSets:
         found = self._sets.get(tx_id)
         return found[1] if found else {}
 
-    def forget(self, tx_ids: Iterable[str], height: int) -> None:
-        """The committed ones, and those from long ago."""
+    def forget(self, tx_ids: Iterable[str]) -> None:
         for tx_id in tx_ids:
-            self._sets.pop(tx_id, None)
-        # Insertion order is age, near enough.
-        while self._sets:
-            oldest = next(iter(self._sets))
-            if self._sets[oldest][0] + KEPT_BLOCKS > height:
-                return
-            del self._sets[oldest]
+            found = self._sets.pop(tx_id, None)
+            if found is not None:
+                self._bytes -= _size(found[1])
+
+
+def _size(sets: PrivateSets) -> int:
+    return sum(len(one) for one in sets.values())

@@ -11,6 +11,7 @@ import sys
 from collections import deque
 
 LENGTH = struct.Struct(">I")
+ANSWER_S_MAX = 20.0
 
 
 class Worker:
@@ -33,6 +34,7 @@ class Worker:
             answer.set_result(b"")
             return answer
         self._waiting.append(answer)
+        asyncio.get_running_loop().call_later(ANSWER_S_MAX, self._overdue, answer)
         if self._process is None:
             self._unsent.append(request)
             self._task = self._task or asyncio.get_running_loop().create_task(self._run())
@@ -40,6 +42,11 @@ class Worker:
             assert self._process.stdin is not None
             self._process.stdin.write(request)
         return answer
+
+    def _overdue(self, answer: asyncio.Future[bytes]) -> None:
+        """A process that hangs is as good as dead."""
+        if not answer.done() and self._process is not None and self._process.returncode is None:
+            self._process.kill()
 
     async def close(self) -> None:
         self._closed = True  # it may be starting just now
