@@ -21,20 +21,7 @@ SECONDS = (re.compile(r"\d+\.\d+ s\b"), "N s")
 PLACE = (re.compile(r"byte \d+"), "byte N")
 
 
-def test_the_transcript(program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    ended = program("demo")
-    assert (ended.status, ended.stderr) == (0, "")
-    assert list(tmp_path.iterdir()) == []  # it was thrown away
-    told = ended.stdout
-    for pattern, mask in (SECONDS, PLACE):
-        told = pattern.sub(mask, told)
-    if os.environ.get("HEALTHCHAIN_REWRITE"):
-        TRANSCRIPT.write_text(told)
-    assert told == TRANSCRIPT.read_text()
-
-
-def test_every_fact(tmp_path: Path) -> None:
+def test_every_fact_and_the_transcript(tmp_path: Path) -> None:
     """In a process of its own: standard output is the object alone, the steps are told beside it."""
     folder = tmp_path / "kept"
     ended = process("demo", "--dir", folder, "--json")
@@ -54,9 +41,28 @@ def test_every_fact(tmp_path: Path) -> None:
     assert re.fullmatch(r"block log, file 000000: the entry at byte \d+ is damaged", facts["verify_tampered"])
     assert facts["blocks"] > 10
     assert facts["transactions"] >= facts["blocks"]
-    assert ended.stderr.count("\n") == len(TRANSCRIPT.read_text().splitlines()) - 1
+    _is_the_transcript(ended.stderr)
     kept = process("verify", "--dir", folder, "--json").document
     assert (kept["clean"], kept["blocks"], kept["transactions"]) == (True, facts["blocks"], facts["transactions"])
+
+
+def _is_the_transcript(told: str) -> None:
+    for pattern, mask in (SECONDS, PLACE):
+        told = pattern.sub(mask, told)
+    if os.environ.get("HEALTHCHAIN_REWRITE"):
+        TRANSCRIPT.write_text(told)
+    assert told == TRANSCRIPT.read_text()
+
+
+def test_for_a_person_and_thrown_away(program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    few = scenario.sample_files()[:2]
+    monkeypatch.setattr(scenario, "sample_files", lambda: few)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    ended = program("demo")
+    assert (ended.status, ended.stderr) == (0, "")
+    assert len(ended.stdout.splitlines()) == len(TRANSCRIPT.read_text().splitlines()) + 1
+    assert re.fullmatch(r"\d+ transactions in \d+ blocks\.", ended.stdout.splitlines()[-1])
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_facts_are_observed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -62,7 +62,7 @@ def test_two_inits_at_once_make_one_consortium(tmp_path: Path) -> None:
     assert process("verify", "--dir", tmp_path / "c").status == 0
 
 
-@pytest.mark.parametrize("after", [0.16, 0.22, 0.28, 0.34, 0.42])
+@pytest.mark.parametrize("after", [0.2, 0.3, 0.4])
 def test_an_init_that_was_killed_is_completed_by_the_next(program: Program, tmp_path: Path, after: float) -> None:
     folder = tmp_path / "c"
     _killed_init(folder, after + random.uniform(0, 0.05))  # noqa: S311
@@ -79,7 +79,7 @@ def test_an_init_killed_at_fifty_moments(program: Program, tmp_path: Path) -> No
 
 def test_an_init_that_stopped_at_any_file_is_completed(program: Program, made_once: Path, tmp_path: Path) -> None:
     """As if it had stopped before block 0: whatever credentials were written are written again."""
-    for share in (0.1, 0.5, 0.9):
+    for share in (0.2, 0.8):
         folder = tmp_path / f"c{share}"
         shutil.copytree(made_once / "organizations", folder / "organizations")
         written = sorted(path for path in folder.rglob("*") if path.is_file())
@@ -130,7 +130,7 @@ def test_ledgers_without_block_0_are_not_made_anew(program: Program, made: Path)
         "peers/general-hospital/state/data.mdb",
     ],
 )
-@pytest.mark.parametrize("content", [None, b"", b"\xff\x00 nonsense \xfe" * 40])
+@pytest.mark.parametrize("content", [None, b"\xff\x00 nonsense \xfe" * 40])
 def test_a_damaged_or_missing_file_gives_a_clear_error(
     program: Program, made: Path, spoiled: str, content: bytes | None
 ) -> None:

@@ -23,7 +23,7 @@ def test_the_commands_are_these() -> None:
 
 @pytest.mark.parametrize("command", [(), *[(one,) for one in COMMANDS]])
 def test_help_takes_less_than_03_seconds(command: tuple[str, ...]) -> None:
-    assert min(_user_seconds(*command, "--help") for _ in range(2)) < USER_SECONDS_MAX
+    assert any(_user_seconds(*command, "--help") < USER_SECONDS_MAX for _ in range(3))
 
 
 @pytest.mark.parametrize("command", COMMANDS)
