@@ -14,11 +14,13 @@ from healthchain.app.consortium import stored_topology
 from healthchain.config import Topology
 from healthchain.errors import HealthChainError
 from healthchain.ledger import fsck
+from healthchain.ledger.channel import Channel
 from healthchain.ledger.ledger import Ledger
+from healthchain.ledger.quorum import check_link
 from healthchain.ledger.recovery import MARKER, close_ledger, open_ledger
 from healthchain.network.catchup import catch_up
 from healthchain.network.network import boot_id, folder_lock, peer_folder
-from healthchain.network.provision import read_genesis_block
+from healthchain.network.provision import GENESIS, read_genesis_block
 
 Progress = Callable[[str, int], None]
 """Called with the organisation and block number."""
@@ -51,6 +53,12 @@ def verify(folder: Path, progress: Progress = lambda organisation, block: None) 
     topology = stored_topology(folder)
     with folder_lock(folder):
         genesis = read_genesis_block(folder)
+        try:
+            check_link(genesis, 0, b"")
+            Channel(genesis)
+        except HealthChainError as error:
+            finding = PeerFinding("all peers", GENESIS, str(error))
+            return Verification((finding,), 0, 0, time.monotonic() - started)
         findings = _recovered(folder, topology, genesis)
         results = {}
         for one in topology.organisations:

@@ -94,7 +94,7 @@ def demo(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Walk real records through a consortium: import, refuse, grant, read, revoke, audit, erase, verify."""
+    """Walk synthetic records through a consortium: import, refuse, grant, read, revoke, audit, erase, verify."""
     import tempfile
 
     from healthchain.app import demo as scenario
