@@ -174,3 +174,11 @@ def _is_completed(program: Program, folder: Path, tmp_path: Path) -> None:
     assert ended.status == 0 or "is a network in this folder already" in ended.stdout
     assert program.done("import", "--dir", folder, *HOSPITAL, bundle_file(tmp_path))["resources"] == 3
     assert program.done("verify", "--dir", folder)["clean"] is True
+
+
+def test_init_makes_no_network_among_other_files(program: Program, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    ended = program("init", "--dir", tmp_path)
+    assert ended.status == 2
+    assert "holds other files" in ended.stderr
+    assert [one.name for one in tmp_path.iterdir() if one.name != "lock"] == ["notes.txt"]

@@ -15,7 +15,7 @@ from healthchain.contract.ehr import CONTRACT
 from healthchain.contract.ids import BODIES, ENVELOPES, Kind
 from healthchain.errors import BadInput, Refused
 from healthchain.identity.folders import write_private
-from healthchain.network.network import Network, Progress, folder_lock
+from healthchain.network.network import LOCK, Network, Progress, folder_lock
 from healthchain.network.peer import Chaincode
 from healthchain.network.provision import GENESIS, GenesisMissing, create, organisation_folder
 from healthchain.records.actor import Actor
@@ -24,6 +24,8 @@ from healthchain.records.keyring import Keyring
 from healthchain.wire.lifecycle import LIFECYCLE, ChaincodeDefinition, Collection, commit_arguments
 
 TOPOLOGY = "topology.toml"
+OWN_NAMES = frozenset((TOPOLOGY, f"{TOPOLOGY}.new", f"{GENESIS}.new", LOCK, "organizations"))
+"""What an interrupted `initialise` may have left."""
 ADMINISTRATOR = "administrator"
 CLINICIAN = "clinician"
 
@@ -149,6 +151,9 @@ def _prepared(folder: Path, topology: Topology) -> bool:
     if (folder / "peers").exists():
         raise FolderTaken("there are ledgers in this folder without a block 0: choose another folder")
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if any(one.name not in OWN_NAMES for one in folder.iterdir()):
+        raise FolderTaken("the folder holds other files: choose an empty one, or one that does not exist yet")
+    folder.chmod(0o700)  # names of folders in it are pseudonyms
     write_private(folder / TOPOLOGY, write_topology(topology).encode())
     for one in topology.organisations:
         Keyring(organisation_folder(folder, topology, one.name)).create()

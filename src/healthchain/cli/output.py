@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import gc
 import json
 import os
@@ -25,6 +26,15 @@ import typer
 
 from healthchain.errors import BadInput, HealthChainError, Refused
 
+ADVICE = {
+    errno.ENOSPC: "free space and try again: what was committed stays",
+    errno.EDQUOT: "free space and try again: what was committed stays",
+    errno.EACCES: "mend the folder's permissions and try again",
+    errno.EPERM: "mend the folder's permissions and try again",
+    errno.EROFS: "choose a folder that can be written",
+    errno.EEXIST: "give a folder, not a file",
+    errno.ENOTDIR: "give a folder, not a file",
+}
 FAILED, UNUSABLE, REFUSED, FOUND, INTERRUPTED = 1, 2, 3, 4, 130
 
 _Result = TypeVar("_Result")
@@ -86,9 +96,8 @@ def failures(output: Output) -> Iterator[None]:
         output.end(FAILED, {"error": str(error)}, f"error: {error}")
     except OSError as error:
         reason = error.strerror or type(error).__name__
-        output.end(
-            FAILED, {"error": reason}, f"error: {reason}: free space or mend the folder's permissions, try again"
-        )
+        advice = ADVICE.get(error.errno or 0, "mend that and try again")
+        output.end(FAILED, {"error": reason}, f"error: {reason}: {advice}")
     except KeyboardInterrupt:
         output.end(
             INTERRUPTED, {"error": "interrupted"}, "interrupted: what was committed stays, run it again to go on"
