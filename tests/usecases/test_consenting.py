@@ -177,7 +177,7 @@ def test_who_stays_reads_on_when_another_is_revoked(folder: Path) -> None:
 async def _contribute(actor: Actor, patient: str, custodian: str, resource: bytes, compartment: int = 0) -> str:
     """One new record by somebody who is not the custodian."""
     held = await keys.for_writing(actor, patient)
-    key = held.newest()[compartment]
+    key = {one.index: one for one in held.newest().values()}[compartment]
     record = random_id()
     binding = Binding(actor.channel, patient, record, 1, key.compartment, key.epoch, custodian)
     body = BodySealer(key.key).seal(binding, msgspec.json.encode(Content(urn(99), msgspec.Raw(resource))))
