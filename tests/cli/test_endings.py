@@ -10,6 +10,7 @@ import typer
 from healthchain.app import consortium
 from healthchain.cli import main
 from healthchain.cli.commands import app
+from healthchain.cli.output import Output
 
 from .program import Ended, Program
 
@@ -138,6 +139,11 @@ def test_a_file_system_that_fails_ends_with_1(run: _Run, monkeypatch: pytest.Mon
     ended = run("patients", *HERE, "--org", "general-hospital", "--json")
     assert (ended.status, ended.document) == (1, {"error": "No space left on device"})
     assert "secret" not in run("patients", *HERE, "--org", "general-hospital").stderr
+
+
+def test_nothing_that_is_shown_moves_the_cursor(capsys: pytest.CaptureFixture[str]) -> None:
+    Output(as_json=False).result({}, "one\x1b[2K\r\x9b\u202etwo\nthree")
+    assert capsys.readouterr().out == "one\\x1b[2K\\r\\x9b\\u202etwo\nthree\n"
 
 
 def test_a_defect_shows_its_place_but_no_value(

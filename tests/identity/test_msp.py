@@ -129,6 +129,7 @@ REFUSED: dict[str, tuple[Callable[[], bytes], str]] = {
     "one NodeOU twice": (lambda: leaf(ROOT, ous=("peer", "peer")), "exactly one of the OUs"),
     "another letter case": (lambda: leaf(ROOT, ous=("Client",)), "exactly one of the OUs"),
     "no common name": (lambda: leaf(ROOT, common_names=()), "one common name"),
+    "a common name that moves the cursor": (lambda: leaf(ROOT, common_names=("x\x1b[2K\nforged",)), "printable"),
     "two common names": (lambda: leaf(ROOT, common_names=("a", "b")), "one common name"),
     # its attributes
     "attributes that are no JSON": (lambda: leaf(ROOT, attributes=b"hc.role=admin"), "attributes"),

@@ -146,13 +146,16 @@ def test_a_full_store_takes_no_more_and_throws_nothing_away(monkeypatch: pytest.
     monkeypatch.setattr("healthchain.network.transient.BYTES_MAX", 10)
     store = TransientStore()
     for index in range(3):
-        assert not store.is_full
+        assert not store.is_full(0)
         store.put(f"tx{index}", {(TOY, ALL): b"4444"}, 0)
         store.put(f"tx{index}", {(TOY, ALL): b"4444"}, 0)
-    assert store.is_full
+    assert store.is_full(0)
     assert all(store.get(f"tx{index}") for index in range(3))
     store.forget(["tx0", "tx0"])
-    assert not store.is_full
+    assert not store.is_full(0)
+    store.put("tx3", {(TOY, ALL): b"4444"}, 0)
+    assert store.is_full(KEPT_MS - 1)
+    assert not store.is_full(KEPT_MS)
 
 
 def test_the_same_id_with_other_values_is_not_mixed_up(folder: Path) -> None:

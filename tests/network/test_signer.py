@@ -9,6 +9,7 @@ import signal
 from hashlib import sha256
 
 import pytest
+import uvloop
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from healthchain.identity.keys import SigningKey, signature_holds
@@ -59,6 +60,31 @@ def test_a_worker_that_is_killed_leaves_no_signature_out(delay_ms: int) -> None:
             await signer.close()
 
     asyncio.run(play())
+
+
+@pytest.mark.parametrize("attempt", range(4))
+def test_on_uvloop_a_worker_that_is_killed_does_no_harm_either(attempt: int) -> None:
+    """Its pipe refuses a write before its end is known."""
+
+    async def play() -> None:
+        signer = Signer()
+        await signed(signer, 200, 2)
+        assert signer._worker is not None
+        process = signer._worker._process
+        assert process is not None
+        tasks = [asyncio.create_task(signed(signer, 400, 2)) for _ in range(5)]
+        await asyncio.sleep(attempt / 1000)
+        os.kill(process.pid, signal.SIGKILL)
+        for _ in range(20):
+            tasks.append(asyncio.create_task(signed(signer, 40, 2)))
+            await asyncio.sleep(0)
+        async with asyncio.timeout(10):
+            await asyncio.gather(*tasks)
+            await signer.close()
+            await signed(signer, 40, 2)
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(play())
 
 
 def test_a_worker_that_hangs_is_done_without(monkeypatch: pytest.MonkeyPatch) -> None:

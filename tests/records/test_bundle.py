@@ -226,6 +226,15 @@ def test_any_bytes_are_taken_or_refused_for_long(data: bytes) -> None:
 
 
 def test_a_file_of_millions_of_entries_stops_at_the_limit() -> None:
-    entries = b",".join(b'{"fullUrl":"%d","resource":0}' % n for n in range(300_000))
+    entries = b",".join(b'{"fullUrl":"urn:oid:%d","resource":0}' % n for n in range(300_000))
     assert "more than 200000 entries" in refusal(b'{"resourceType":"Bundle","type":"batch","entry":[' + entries + b"]}")
     assert bundles.ENTRIES_MAX == 200_000
+
+
+@pytest.mark.parametrize("url", ["Patient/1", "1", "urn:uuid:", "//host/Patient/1", "javascript:x"])
+def test_a_full_url_is_absolute(url: str) -> None:
+    """Two systems both have a Patient/1: they must not become one patient."""
+    encoded = url.encode()
+    assert "absolute" in refusal(
+        b'{"resourceType":"Bundle","type":"batch","entry":[{"fullUrl":"' + encoded + b'","resource":{}}]}'
+    )

@@ -5,6 +5,7 @@ Imports of anything heavy are inside the commands, so that `--help` is quick.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -34,6 +35,7 @@ def run(arguments: Sequence[str]) -> int:
     output = Output(as_json="--json" in arguments)
     try:
         try:
+            os.umask(0o077)  # a consortium's folder is its owner's: names of folders in it are pseudonyms
             status = app(args=list(arguments) or ["--help"], prog_name="healthchain", standalone_mode=False)
         except Exception as error:  # noqa: BLE001 (the outermost edge)
             _usage_or_defect(output, error)

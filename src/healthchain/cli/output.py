@@ -49,7 +49,8 @@ class Output:
     def result(self, facts: Any, text: str) -> None:
         """One JSON object, or words."""
         # Escapes: a file's name may have bytes, and a terminal an encoding, that are not UTF-8.
-        _write((json.dumps(facts) if self.as_json else text).encode(sys.stdout.encoding, "backslashreplace"))
+        shown = json.dumps(facts) if self.as_json else _printable(text)
+        _write(shown.encode(sys.stdout.encoding, "backslashreplace"))
 
     def raw(self, document: bytes) -> None:
         """A document that is JSON already."""
@@ -118,7 +119,12 @@ def _write(line: bytes) -> None:
 
 def _complain(text: str) -> None:
     encoding = sys.stderr.encoding
-    print(text.encode(encoding, "backslashreplace").decode(encoding), file=sys.stderr, flush=True)
+    print(_printable(text).encode(encoding, "backslashreplace").decode(encoding), file=sys.stderr, flush=True)
+
+
+def _printable(text: str) -> str:
+    """Nothing that a file's name or another member's name may hold moves the cursor or hides a line."""
+    return "".join(one if one.isprintable() or one == "\n" else repr(one)[1:-1] for one in text)
 
 
 def run_async(main: Coroutine[Any, Any, _Result]) -> _Result:

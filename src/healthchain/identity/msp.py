@@ -361,8 +361,8 @@ def _role(ous: Sequence[str]) -> Role:
 
 def _common_name(certificate: x509.Certificate) -> str:
     names = _texts(certificate, NameOID.COMMON_NAME)
-    if len(names) != 1 or not names[0]:
-        raise IdentityRefused("the certificate must have one common name")
+    if len(names) != 1 or not names[0] or not names[0].isprintable():
+        raise IdentityRefused("the certificate must have one common name, of printable characters")
     return names[0]
 
 

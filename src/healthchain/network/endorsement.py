@@ -107,6 +107,10 @@ class Endorsing:
         """To every peer whose organisation is in the collection; one mapping shared where all get the same."""
         if not private:
             return
+        kept = self._own.transient.get(proposal.tx_id)
+        if any(kept.get(place, value) != value for place, value in private.items()):
+            said = "this transaction was endorsed before with other private values: make a new proposal"
+            raise GatewayError(Status.ABORTED, FAILED, [ErrorDetail(self._own.name, self._own.msp_id, said)])
         definition = self._own.ledger.definitions[proposal.chaincode]
         shared: dict[frozenset[str], PrivateSets] = {}
         for peer in self._peers:

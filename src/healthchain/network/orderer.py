@@ -36,6 +36,7 @@ from healthchain.wire.transaction import Header, TransactionInvalid, decode_head
 
 NONCE_BYTES = 24
 PENDING_MAX = 50_000
+PENDING_BYTES_MAX = 512 << 20
 ENVELOPE_AGE_MS_MAX = 10 * 60 * 1000
 """How old a proposal may be when its transaction comes. Nobody keeps an endorsement until what it rests on is over."""
 QUORUM_RETRY_S = 0.05
@@ -93,6 +94,7 @@ class OrderingService:
         self._clock_ms = clock_ms
         self._cutter = BlockCutter(channel.config.batch)
         self._waiting = 0
+        self._waiting_bytes = 0
         self._headers: dict[bytes, Header] = {}
         self._arrived = asyncio.Event()
         self._failure: BaseException | None = None
@@ -128,9 +130,10 @@ class OrderingService:
             raise BroadcastRefused(503, f"the network has stopped: {self._failure}")
         if not self._quorum_works():
             raise BroadcastRefused(503, "too few orderers are running to sign a block")
-        if self._waiting >= PENDING_MAX:
+        if self._waiting >= PENDING_MAX or self._waiting_bytes + len(envelope) > PENDING_BYTES_MAX:
             raise BroadcastRefused(503, "the orderers' queue is full: try again later")
         self._waiting += 1
+        self._waiting_bytes += len(envelope)
         self._headers[envelope] = header
         begun = self._cutter.order(envelope)
         if begun is not None:
@@ -157,6 +160,7 @@ class OrderingService:
                 self._arrived.clear()
                 continue
             self._waiting -= len(batch)
+            self._waiting_bytes -= sum(len(one) for one in batch)
             # Somebody may send one envelope twice: then the second has to be decoded again.
             headers = [self._header(one) for one in batch]
             await self._deliver(self._make_block(batch), headers)

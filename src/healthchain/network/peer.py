@@ -106,7 +106,7 @@ class Peer:
         chaincode = self._chaincodes.get(proposal.chaincode)
         if chaincode is not None and chaincode.only_reads(proposal.args):
             raise ProposalRefused("this function only reads: evaluate it")
-        if self.transient.is_full:
+        if self.transient.is_full(self._clock_ms()):
             raise ProposalRefused("too many transactions were endorsed here and not submitted: try again later")
 
     def endorse(self, proposal: ParsedProposal, creator: Identity) -> Endorsed:

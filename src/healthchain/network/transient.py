@@ -19,9 +19,10 @@ class TransientStore:
         self._sets: dict[str, tuple[int, PrivateSets]] = {}
         self._bytes = 0
 
-    @property
-    def is_full(self) -> bool:
+    def is_full(self, now_ms: int) -> bool:
         """Then no more should be endorsed. Nothing that may still be committed is ever thrown away instead."""
+        if self._bytes > BYTES_MAX:
+            self._expire(now_ms)
         return self._bytes > BYTES_MAX
 
     def put(self, tx_id: str, sets: PrivateSets, now_ms: int) -> None:
@@ -29,6 +30,9 @@ class TransientStore:
         if sets:
             self._sets[tx_id] = (now_ms, sets)
             self._bytes += _size(sets)
+        self._expire(now_ms)
+
+    def _expire(self, now_ms: int) -> None:
         while self._sets:  # in the order of age
             oldest = next(iter(self._sets))
             if self._sets[oldest][0] + KEPT_MS > now_ms:

@@ -30,18 +30,25 @@ class Worker:
     def ask(self, request: bytes) -> asyncio.Future[bytes]:
         """The answer's body; empty if there is no process to ask."""
         answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        if self._failed:
+        if self._failed or self._closed or not self._sent(request):
             answer.set_result(b"")
             return answer
         self._waiting.append(answer)
         asyncio.get_running_loop().call_later(ANSWER_S_MAX, self._overdue, answer)
+        return answer
+
+    def _sent(self, request: bytes) -> bool:
+        """False if the process is gone: its end may be seen here before `_run` sees it."""
         if self._process is None:
             self._unsent.append(request)
             self._task = self._task or asyncio.get_running_loop().create_task(self._run())
-        else:
-            assert self._process.stdin is not None
+            return True
+        assert self._process.stdin is not None
+        try:
             self._process.stdin.write(request)
-        return answer
+        except (RuntimeError, OSError):  # uvloop: the handler is closed
+            return False
+        return True
 
     def _overdue(self, answer: asyncio.Future[bytes]) -> None:
         """A process that hangs is as good as dead."""

@@ -73,6 +73,9 @@ def parse_bundle(data: bytes, bytes_max: int = BYTES_MAX, entries_max: int = ENT
     return ParsedBundle(_patient(entries), entries)
 
 
+_ABSOLUTE = re.compile(r"(?:urn:uuid:|urn:oid:|https?://)\S")
+
+
 class _FullUrl(str):
     """A type of its own, so that the decoder calls for each one: a file of millions stops at the limit."""
 
@@ -110,6 +113,8 @@ def _decode(data: bytes, entries_max: int) -> _Bundle:
     def full_url(kind: type, value: Any) -> _FullUrl:
         if not isinstance(value, str) or not value:
             raise ValueError("a full URL is a string that is not empty")
+        if not _ABSOLUTE.match(value):  # a relative one means another patient in another system
+            raise ValueError("a full URL is absolute: urn:uuid:, urn:oid:, http: or https:")
         if value in seen:
             raise ValueError("an earlier entry has the same full URL")
         if len(seen) == entries_max:

@@ -77,7 +77,7 @@ async def revoke(patient_actor: Actor, *, grantee: str | None = None, consent_id
             assert number is not None, "a patient holds the key of every compartment of hers"
             fresh = CompartmentKey(one.compartment, one.epoch, new_key(), number)
             pairs += [(recipient, fresh) for recipient in one.recipients]
-        envelopes = keys.seal_for(patient_actor.channel, patient, recipients, pairs)
+        envelopes = keys.seal_for(patient_actor.channel, patient, recipients, pairs, must_open=False)
         revoking = revocation.Revoke(
             patient=patient,
             consents=tuple(consent_ids),

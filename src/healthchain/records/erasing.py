@@ -8,6 +8,9 @@ from functools import partial
 import msgspec
 
 from healthchain.contract import erasure
+from healthchain.contract.consents import ConsentStatus
+from healthchain.contract.patients import PatientStatus
+from healthchain.records import consenting
 from healthchain.records.actor import Actor, repeated_on_conflict
 
 AT_ONCE = 100
@@ -24,9 +27,21 @@ async def erase_records(actor: Actor, patient: str, ids: Sequence[str]) -> int:
 
 
 async def erase_patient(actor: Actor, patient: str) -> int:
-    """Access ends with the first call; calls go on until no body is left. Answers with the last block's number."""
+    """Access ends with the first call; calls go on until no body is left. Answers with the last block's number.
+
+    A patient first ends every consent, so that nobody can keep the erasure from coming by writing all the time.
+    """
+    if actor.recipient == patient:
+        await _end_consents(actor, patient)
     while True:
         erasing = erasure.ErasePatient(patient=patient)
         committed = await repeated_on_conflict(partial(actor.submit, "patients:Erase", erasing))
         if msgspec.json.decode(committed.result, type=erasure.Erased).remaining == 0:
             return committed.block
+
+
+async def _end_consents(actor: Actor, patient: str) -> None:
+    given = await consenting.list_consents(actor, patient)
+    active = [one.id for one in given if one.status is ConsentStatus.ACTIVE]
+    if active and (await consenting.registered(actor, patient)).status is PatientStatus.ACTIVE:
+        await consenting.revoke(actor, consent_ids=active)

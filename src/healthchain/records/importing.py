@@ -20,14 +20,14 @@ from healthchain.contract.codes import Code
 from healthchain.contract.envelopes import Address
 from healthchain.contract.ids import Purpose
 from healthchain.contract.records import RecordStatus, WrittenStatus
-from healthchain.errors import Refused
+from healthchain.errors import HealthChainError, Refused
 from healthchain.records import keys
 from healthchain.records.actor import Actor, repeated_on_conflict
 from healthchain.records.bundle import Entry, ParsedBundle
 from healthchain.records.canonical import canonical_json
 from healthchain.records.compartments import NAMES, classify_bundle
 from healthchain.records.keyring import Keyring
-from healthchain.records.keys import CompartmentKey, HeldKeys
+from healthchain.records.keys import HeldKeys
 from healthchain.records.reading import Content, ReadRecord, session
 from healthchain.records.sealing import Binding, EnvelopeContext, new_key, seal_envelope
 
@@ -37,6 +37,14 @@ BATCHES_IN_FLIGHT = 2
 
 Progress = Callable[[int], None]
 """Called with the number of resources that were just committed, or found unchanged."""
+
+
+class NotOurPatient(HealthChainError):
+    """The pseudonym on the ledger is not the one that this hospital registered."""
+
+
+class KeyMissing(HealthChainError):
+    """An envelope that this hospital was given does not open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,14 +113,14 @@ async def _register(custodian: Custodian, patient: str) -> bool:
     """Whether the patient was known before, if only because another import registered the same one just now."""
     actor = custodian.actor
     try:
-        await actor.ask("patients:Get", patients.Get(patient=patient), patients.RegisteredPatient)
+        await _require_own(custodian, patient)
         return True
     except Refused as refused:
         if refused.code != Code.PATIENT_UNKNOWN:
             raise
     own = custodian.keyring.enrol_patient(patient, datetime.datetime.now(datetime.UTC))
     recipients = {actor.recipient: actor.key.public_bytes, patient: own.public_bytes}
-    compartments = [custodian.keyring.opaque_id("compartment", patient, name) for name in NAMES]
+    compartments = compartments_of(custodian, patient)
     envelopes = {}
     for index, compartment in enumerate(compartments):
         key = new_key()
@@ -132,7 +140,22 @@ async def _register(custodian: Custodian, patient: str) -> bool:
     except CommitFailed as failed:
         if not failed.is_conflict:
             raise
+    await _require_own(custodian, patient)
     return True
+
+
+async def _require_own(custodian: Custodian, patient: str) -> None:
+    """Another member may have taken the pseudonym: records sealed there would be for its eyes. Raises NotOurPatient."""
+    asked = patients.Get(patient=patient)
+    found = await custodian.actor.ask("patients:Get", asked, patients.RegisteredPatient)
+    own = set(compartments_of(custodian, patient))
+    if found.custodian != custodian.actor.recipient or set(found.compartments) != own:
+        raise NotOurPatient("another member registered this patient's pseudonym: nothing was written, tell the agency")
+
+
+def compartments_of(custodian: Custodian, patient: str) -> list[str]:
+    """Their ids, in the order of NAMES."""
+    return [custodian.keyring.opaque_id("compartment", patient, name) for name in NAMES]
 
 
 def _plan(wanted: Sequence[_Planned], existing: Mapping[str, ReadRecord | None]) -> list[_Planned]:
@@ -163,6 +186,8 @@ async def _existing(custodian: Custodian, patient: str, wanted: Set[str]) -> dic
         found: dict[str, ReadRecord | None] = {one.id: None for one in headers}
         live = [one for one in headers if one.status is not RecordStatus.ERASED]
         found.update({one.header.id: one for one in await opened.read(live)})
+        # What nobody can open is not what the bundle says: it is written again.
+        found.update({one.id: ReadRecord(one, NAMES[0], "", b"null") for one in opened.broken})
         return found
 
 
@@ -203,19 +228,24 @@ async def _write(custodian: Custodian, patient: str, batch: Sequence[_Planned]) 
 
     async def attempt() -> None:
         held = await keys.for_writing(custodian.actor, patient)
-        writing, bodies = _sealed(custodian.actor, patient, held, batch)
+        writing, bodies = _sealed(custodian, patient, held, batch)
         await custodian.actor.submit("records:Write", writing, bodies)
 
     await repeated_on_conflict(attempt, Code.EPOCH_STALE)
 
 
 def _sealed(
-    actor: Actor, patient: str, held: HeldKeys, batch: Sequence[_Planned]
+    custodian: Custodian, patient: str, held: HeldKeys, batch: Sequence[_Planned]
 ) -> tuple[records.Write, dict[str, bytes]]:
-    newest: dict[int, CompartmentKey] = held.newest()
+    """Under the keys of the hospital's own compartment ids, whatever name an envelope gives them."""
+    actor, newest, ids = custodian.actor, held.newest(), compartments_of(custodian, patient)
     writes, bodies = [], {}
     for one in batch:
-        key = newest[one.compartment]
+        key = newest.get(ids[one.compartment])
+        if key is None:
+            raise KeyMissing(
+                "the hospital cannot open its key of a compartment: the patient's next revocation renews it"
+            )
         sealer = held.sealer(key.compartment, key.epoch)
         assert sealer is not None
         binding = Binding(

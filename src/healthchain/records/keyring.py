@@ -35,11 +35,9 @@ class Keyring:
         return self._folder.msp_id
 
     def create(self) -> None:
-        """Once, when the network is made; never overwrites what is there."""
-        self._create_key(self._folder.path / KEY)
-        secret = self._folder.path / "hpke" / "ids.secret"
-        if not secret.exists():
-            write_private(secret, secrets.token_bytes(32))
+        """When the network is made; what somebody left there before is not trusted."""
+        write_private(self._folder.path / KEY, private_to_bytes(generate_hpke_key()))
+        write_private(self._folder.path / "hpke" / "ids.secret", secrets.token_bytes(32))
 
     def identity(self, user: str) -> SigningIdentity:
         """Raises CredentialsMissing."""

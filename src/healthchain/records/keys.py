@@ -9,7 +9,14 @@ from healthchain.contract import keys, members, patients
 from healthchain.contract.envelopes import Address
 from healthchain.errors import BadInput
 from healthchain.records.actor import Actor
-from healthchain.records.sealing import BodySealer, EnvelopeContext, open_envelope, seal_envelope
+from healthchain.records.sealing import (
+    BodySealer,
+    EnvelopeContext,
+    SealBroken,
+    generate_hpke_key,
+    open_envelope,
+    seal_envelope,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +48,9 @@ class HeldKeys:
             self._sealers[place] = BodySealer(self._keys[place].key)
         return self._sealers[place]
 
-    def newest(self) -> dict[int, CompartmentKey]:
-        """The newest key of each compartment, by the number of its name."""
-        return {one.index: one for one in sorted(self._keys.values(), key=lambda one: one.epoch)}
+    def newest(self) -> dict[str, CompartmentKey]:
+        """The newest key of each compartment."""
+        return {one.compartment: one for one in sorted(self._keys.values(), key=lambda one: one.epoch)}
 
     def index(self, compartment: str) -> int | None:
         return next((one.index for one in self._keys.values() if one.compartment == compartment), None)
@@ -70,23 +77,48 @@ async def public_keys(actor: Actor, patient: str) -> dict[str, bytes]:
 
 
 def seal_for(
-    channel: str, patient: str, recipients: Mapping[str, bytes], keys_by_recipient: Iterable[tuple[str, CompartmentKey]]
+    channel: str,
+    patient: str,
+    recipients: Mapping[str, bytes],
+    keys_by_recipient: Iterable[tuple[str, CompartmentKey]],
+    *,
+    must_open: bool = True,
 ) -> dict[str, bytes]:
-    """Transient data: envelope key -> ciphertext, for each (recipient, key). Raises BadInput without a public key."""
+    """Transient data: envelope key -> ciphertext, for each (recipient, key).
+
+    Without a usable public key it raises BadInput; or, where one recipient's fault must not stop a revocation, its
+    envelope is sealed to a key that nobody keeps.
+    """
     sealed = {}
     for recipient, one in keys_by_recipient:
-        if recipient not in recipients:
-            raise BadInput("a recipient has not published its encryption key yet")
         context = EnvelopeContext(channel, patient, one.compartment, one.epoch, recipient)
         address = Address(one.compartment, recipient, one.epoch)
-        sealed[address.key] = seal_envelope(recipients[recipient], context, one.key, one.index)
+        try:
+            sealed[address.key] = seal_envelope(_public_key(recipients, recipient), context, one.key, one.index)
+        except BadInput:
+            if must_open:
+                raise
+            nobody = generate_hpke_key().public_bytes
+            sealed[address.key] = seal_envelope(nobody, context, one.key, one.index)
     return sealed
 
 
+def _public_key(recipients: Mapping[str, bytes], recipient: str) -> bytes:
+    if recipient not in recipients:
+        raise BadInput("a recipient has not published its encryption key yet")
+    return recipients[recipient]
+
+
 def _opened(actor: Actor, patient: str, found: keys.Envelopes) -> HeldKeys:
+    """Those that open: whoever sealed one badly must not close the others. A compartment keeps its first name."""
     opened = []
-    for one in found.envelopes:
+    indexes: dict[str, int] = {}
+    for one in sorted(found.envelopes, key=lambda one: one.epoch):
         context = EnvelopeContext(actor.channel, patient, one.compartment, one.epoch, actor.recipient)
-        key, index = open_envelope(actor.key, context, one.ciphertext)
+        try:
+            key, index = open_envelope(actor.key, context, one.ciphertext)
+        except SealBroken:
+            continue
+        index = indexes.setdefault(one.compartment, index)
         opened.append(CompartmentKey(one.compartment, one.epoch, key, index))
     return HeldKeys(opened)

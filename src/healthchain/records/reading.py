@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import msgspec
 
@@ -12,9 +12,10 @@ from healthchain.contract import records, sessions
 from healthchain.contract.codes import Code
 from healthchain.contract.ids import Purpose
 from healthchain.contract.records import ListedHeader, RecordStatus
-from healthchain.errors import HealthChainError, Refused
+from healthchain.errors import BadInput, HealthChainError, Refused
 from healthchain.records import keys
 from healthchain.records.actor import Actor, now_ms
+from healthchain.records.canonical import canonical_json
 from healthchain.records.compartments import NAMES
 from healthchain.records.keyring import random_id
 from healthchain.records.keys import HeldKeys
@@ -48,6 +49,8 @@ class Session:
     id: str
     patient: str
     keys: HeldKeys
+    broken: list[ListedHeader] = field(default_factory=list)
+    """Records that were handed out and are not what a reader can open, whoever's doing that is."""
 
     async def headers(self) -> list[ListedHeader]:
         """Of every record in scope, erased ones too."""
@@ -61,7 +64,7 @@ class Session:
         return found
 
     async def read(self, headers: Sequence[ListedHeader]) -> list[ReadRecord]:
-        """Open these records; raises SealBroken if a body is not what its author sealed."""
+        """Open these records. One that does not open goes to `broken` and hides no other."""
         found: list[ReadRecord] = []
         for begin in range(0, len(headers), READ_AT_ONCE):
             found += await self._read_some([one.id for one in headers[begin : begin + READ_AT_ONCE]])
@@ -77,7 +80,13 @@ class Session:
                 raise
             half = len(ids) // 2
             return [*await self._read_some(ids[:half]), *await self._read_some(ids[half:])]
-        return [self._open(one) for one in answer.records]
+        found = []
+        for one in answer.records:
+            try:
+                found.append(self._open(one))
+            except SealBroken:
+                self.broken.append(one)
+        return found
 
     def _open(self, record: records.Record) -> ReadRecord:
         sealer, index = self.keys.sealer(record.compartment, record.epoch), self.keys.index(record.compartment)
@@ -92,7 +101,13 @@ class Session:
             epoch=record.epoch,
             custodian=record.custodian,
         )
-        content = msgspec.json.decode(sealer.open(binding, record.body), type=Content)
+        plain = sealer.open(binding, record.body)
+        try:
+            plain.decode()
+            content = msgspec.json.decode(plain, type=Content)
+            canonical_json(bytes(content.resource))
+        except (UnicodeDecodeError, msgspec.DecodeError, RecursionError, BadInput):
+            raise SealBroken from None  # sealed with the right key, by somebody who holds it, and no resource
         return ReadRecord(record, NAMES[index], content.fullUrl, bytes(content.resource))
 
 
