@@ -17,6 +17,7 @@ from healthchain.records import auditing, consenting, keys
 from healthchain.records.actor import Actor
 from healthchain.records.canonical import canonical_json
 from healthchain.records.keyring import random_id
+from healthchain.records.patients import registered
 from healthchain.records.reading import Content, list_all, read_all, session
 from healthchain.records.sealing import Binding, BodySealer, SealBroken
 
@@ -56,7 +57,7 @@ def test_granted_read_revoked_granted_again(folder: Path) -> None:
             assert await read(clinic, patient) == content(MIXED)
             assert await code(read(clinic, patient, Purpose.HOPERAT)) == "CONSENT_MISSING"
             await _revoke(consortium, patient)
-            epochs = (await consenting.registered(actor, patient)).compartments
+            epochs = (await registered(actor, patient)).compartments
             assert set(epochs.values()) == {turn + 2}
         assert await code(_revoke(consortium, patient)) == "CONSENT_UNKNOWN"
         assert await read(clinician(consortium), patient) == content(MIXED)
@@ -124,7 +125,7 @@ def test_who_was_revoked_keeps_no_envelope_and_opens_nothing_later(folder: Path)
         actor, clinic = consortium.patient(patient), clinician(consortium, CLINIC)
         await consenting.grant(actor, consent(consortium))
         ledger = consortium.network.peers[CLINIC].ledger
-        compartments = (await consenting.registered(actor, patient)).compartments
+        compartments = (await registered(actor, patient)).compartments
         sealed = envelopes(ledger, compartments, clinic.recipient)
         assert len(sealed) == len(compartments)
         assert len(found(folder / "peers", pieces(sealed.values()))) == len(pieces(sealed.values()))
@@ -227,7 +228,7 @@ def test_grants_and_revocations_at_once_leave_all_in_order(folder: Path) -> None
             assert await code(read(consortium.staff(grantee, user), patient)) == "CONSENT_MISSING"
         assert await read(clinician(consortium), patient) == content(MIXED)
         ledger = consortium.network.peers[HOSPITAL].ledger
-        compartments = (await consenting.registered(actor, patient)).compartments
+        compartments = (await registered(actor, patient)).compartments
         assert {key.split("/")[2] for key in envelopes(ledger, compartments)} == {actor.recipient, "GeneralHospitalMSP"}
 
     within(folder, work)

@@ -12,6 +12,7 @@ from healthchain.app.consortium import Consortium
 from healthchain.contract.ids import Purpose
 from healthchain.errors import Refused
 from healthchain.records import consenting, erasing
+from healthchain.records.patients import registered
 from healthchain.records.reading import list_all
 
 from .bundles import encoded, observation, parsed, person, samples, simple
@@ -35,7 +36,7 @@ PEERS = 4
 
 async def _sealed(consortium: Consortium, patient: str) -> tuple[dict[str, bytes], dict[str, bytes]]:
     ledger = next(iter(consortium.network.peers.values())).ledger
-    compartments = (await consenting.registered(clinician(consortium), patient)).compartments
+    compartments = (await registered(clinician(consortium), patient)).compartments
     return bodies(ledger, patient), envelopes(ledger, compartments)
 
 

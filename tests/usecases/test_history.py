@@ -21,6 +21,7 @@ from healthchain.records import consenting, erasing
 from healthchain.records.actor import Actor, now_ms
 from healthchain.records.bundle import ParsedBundle
 from healthchain.records.compartments import NAMES
+from healthchain.records.patients import registered
 from healthchain.records.reading import list_all
 
 from .bundles import GENERAL, GENETIC, MENTAL_HEALTH, observation, parsed, urn
@@ -250,7 +251,7 @@ async def _all_as_the_model(consortium: Consortium, model: Model, patient: str) 
 
 async def _keys_as_the_model(consortium: Consortium, model: Model, patient: str) -> None:
     """On every peer's disk an envelope of the newest epoch for exactly those who may use it."""
-    epochs = (await consenting.registered(clinician(consortium), patient)).compartments
+    epochs = (await registered(clinician(consortium), patient)).compartments
     for place, name in enumerate(NAMES):
         compartment = consortium.keyring(HOSPITAL).opaque_id("compartment", patient, name)
         entitled = {one.grantee for one in model.consents if not one.ended and place in one.places} | {HOSPITAL}

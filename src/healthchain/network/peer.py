@@ -54,7 +54,6 @@ class Endorsed(NamedTuple):
     response: proposal_response_pb2.Response
     payload: bytes
     private: PrivateSets
-    collections: frozenset[str]
 
 
 class Peer:
@@ -115,12 +114,11 @@ class Peer:
         simulator = self._simulator(proposal, creator, definition)
         response = self._run(simulator, proposal)
         if response.status >= ERROR_FROM:
-            return Endorsed(response, b"", {}, frozenset())
+            return Endorsed(response, b"", {})
         version = definition.version if definition else "1"
         public, private = encode(simulator.namespaces)
         payload = endorsed_payload(proposal, public, _event(simulator, proposal), response, version)
-        collections = frozenset(simulator.namespaces[proposal.chaincode].collections)
-        return Endorsed(response, payload, private, collections)
+        return Endorsed(response, payload, private)
 
     def _definition(self, chaincode: str) -> ChaincodeDefinition | None:
         definition = self.ledger.definitions.get(chaincode)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from healthchain.contract import consents, patients, revocation
+from healthchain.contract import consents, revocation
 from healthchain.contract.codes import Code
 from healthchain.contract.ids import Action, Purpose
 from healthchain.contract.revocation import Rekeys
@@ -91,10 +91,6 @@ async def revoke(patient_actor: Actor, *, grantee: str | None = None, consent_id
 
 async def list_consents(actor: Actor, patient: str) -> list[consents.Consent]:
     return (await actor.ask("consents:List", consents.List(patient=patient), consents.Consents)).consents
-
-
-async def registered(actor: Actor, patient: str) -> patients.RegisteredPatient:
-    return await actor.ask("patients:Get", patients.Get(patient=patient), patients.RegisteredPatient)
 
 
 async def _own_keys(patient_actor: Actor) -> HeldKeys:

@@ -12,6 +12,7 @@ from healthchain.contract.consents import ConsentStatus
 from healthchain.contract.patients import PatientStatus
 from healthchain.records import consenting
 from healthchain.records.actor import Actor, repeated_on_conflict
+from healthchain.records.patients import registered
 
 AT_ONCE = 100
 
@@ -43,5 +44,5 @@ async def erase_patient(actor: Actor, patient: str) -> int:
 async def _end_consents(actor: Actor, patient: str) -> None:
     given = await consenting.list_consents(actor, patient)
     active = [one.id for one in given if one.status is ConsentStatus.ACTIVE]
-    if active and (await consenting.registered(actor, patient)).status is PatientStatus.ACTIVE:
+    if active and (await registered(actor, patient)).status is PatientStatus.ACTIVE:
         await consenting.revoke(actor, consent_ids=active)

@@ -28,6 +28,7 @@ from healthchain.records.canonical import canonical_json
 from healthchain.records.compartments import NAMES, classify_bundle
 from healthchain.records.keyring import Keyring
 from healthchain.records.keys import HeldKeys
+from healthchain.records.patients import registered
 from healthchain.records.reading import Content, ReadRecord, session
 from healthchain.records.sealing import Binding, EnvelopeContext, new_key, seal_envelope
 
@@ -146,8 +147,7 @@ async def _register(custodian: Custodian, patient: str) -> bool:
 
 async def _require_own(custodian: Custodian, patient: str) -> None:
     """Another member may have taken the pseudonym: records sealed there would be for its eyes. Raises NotOurPatient."""
-    asked = patients.Get(patient=patient)
-    found = await custodian.actor.ask("patients:Get", asked, patients.RegisteredPatient)
+    found = await registered(custodian.actor, patient)
     own = set(compartments_of(custodian, patient))
     if found.custodian != custodian.actor.recipient or set(found.compartments) != own:
         raise NotOurPatient("another member registered this patient's pseudonym: nothing was written, tell the agency")

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from healthchain.contract import keys, members, patients
+from healthchain.contract import keys, members
 from healthchain.contract.envelopes import Address
 from healthchain.errors import BadInput
 from healthchain.records.actor import Actor
+from healthchain.records.patients import registered
 from healthchain.records.sealing import (
     BodySealer,
     EnvelopeContext,
@@ -72,8 +73,8 @@ async def public_keys(actor: Actor, patient: str) -> dict[str, bytes]:
     """Of every party whose key is on the ledger: members by MSP id, and the patient."""
     listed = await actor.ask("members:List", members.List(), members.Members)
     known = {one.msp_id: one.public_key for one in listed.members if one.public_key is not None}
-    registered = await actor.ask("patients:Get", patients.Get(patient=patient), patients.RegisteredPatient)
-    return known | ({patient: registered.public_key} if registered.public_key else {})
+    own = (await registered(actor, patient)).public_key
+    return known | ({patient: own} if own else {})
 
 
 def seal_for(

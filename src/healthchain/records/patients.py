@@ -1,4 +1,4 @@
-"""A hospital's patients, by pseudonym."""
+"""Patients as the ledger knows them: one's registration, and a hospital's own by pseudonym."""
 
 from __future__ import annotations
 
@@ -6,6 +6,11 @@ from healthchain.contract import patients
 from healthchain.records.actor import Actor
 
 PAGE = 1000
+
+
+async def registered(actor: Actor, patient: str) -> patients.RegisteredPatient:
+    """Raises Refused."""
+    return await actor.ask("patients:Get", patients.Get(patient=patient), patients.RegisteredPatient)
 
 
 async def pseudonyms(actor: Actor) -> list[str]:
