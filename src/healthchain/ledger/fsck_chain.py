@@ -13,7 +13,6 @@ from hashlib import sha256
 from fabric_protos.common import common_pb2
 from google.protobuf.message import DecodeError
 
-from healthchain.identity.keys import signature_holds
 from healthchain.ledger.channel import Channel
 from healthchain.ledger.fsck_log import Findings, Frame
 from healthchain.ledger.fsck_private import PrivateLog
@@ -163,17 +162,13 @@ def _linked(
 
 def _signed(block: common_pb2.Block, number: int, channel: Channel, findings: Findings) -> bool:
     checks = block_signature_checks(block, channel)
-    valid = {one.identity.fingerprint for one in checks if _holds(one)}
+    valid = {one.identity.fingerprint for one in checks if one.holds()}
     if len(valid) < channel.quorum:
         findings.add(f"block {number}", f"has {len(valid)} valid orderer signatures, {channel.quorum} are needed")
         return False
     if len(valid) < len(checks):
         findings.add(f"block {number}", f"{len(checks) - len(valid)} of its orderer signatures do not hold")
     return True
-
-
-def _holds(check: SignatureCheck) -> bool:
-    return signature_holds(check.identity.public_key, check.digest, check.signature)
 
 
 def _apply(block: common_pb2.Block, frame: Frame, rebuilt: Rebuilt, channel: Channel, findings: Findings) -> None:
@@ -201,7 +196,7 @@ def _preliminary(number: int, decoded: Sequence[Decoded], rebuilt: Rebuilt, chan
         """Each distinct one once in a block: a transaction may be there twice."""
         key = (check.identity.public_point, check.digest, check.signature)
         if key not in verdicts:
-            verdicts[key] = _holds(check)
+            verdicts[key] = check.holds()
         return verdicts[key]
 
     return preliminary_codes(

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import NamedTuple
 
+from healthchain.identity.keys import signature_holds
 from healthchain.identity.msp import Identity, IdentityRefused
 from healthchain.ledger.channel import Channel
 from healthchain.ledger.mvcc import Effects, effects, keys_fit
@@ -59,6 +60,9 @@ class SignatureCheck(NamedTuple):
     identity: Identity
     digest: bytes
     signature: bytes
+
+    def holds(self) -> bool:
+        return signature_holds(self.identity.public_key, self.digest, self.signature)
 
 
 @dataclass(slots=True)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from healthchain.identity.keys import signature_holds
 from healthchain.ledger.ledger import Ledger
 from healthchain.ledger.private import decode_body
 from healthchain.ledger.quorum import check_block
@@ -37,10 +36,14 @@ def catch_up(ledgers: Mapping[str, Ledger]) -> int:
 def _copy_block(source: Ledger, holders: Sequence[Ledger], ledger: Ledger, msp_id: str) -> None:
     number = ledger.height
     block = orderer_part(source.block(number))
-    check_block(block, number, ledger.tip_hash, ledger.channel, _holds)
+    check_block(block, number, ledger.tip_hash, ledger.channel, SignatureCheck.holds)
     decoded = decode_transactions(block.data.data, ledger.channel)
     codes = preliminary_codes(
-        decoded, _holds, ledger.channel, ledger.definitions, lambda tx_id: ledger.transaction(tx_id) is not None
+        decoded,
+        SignatureCheck.holds,
+        ledger.channel,
+        ledger.definitions,
+        lambda tx_id: ledger.transaction(tx_id) is not None,
     )
     # Whatever other peers hand over is taken only where the block's hashes confirm it.
     commit = ledger.prepare(block, decoded, codes, _handed(holders, ledger, msp_id))
@@ -63,7 +66,3 @@ def _handed(holders: Sequence[Ledger], ledger: Ledger, msp_id: str) -> dict[byte
         for key, body in holder.private_bodies(number).items()
         if decode_body(body).hashed_key[:LABEL_END] in entitled
     }
-
-
-def _holds(check: SignatureCheck) -> bool:
-    return signature_holds(check.identity.public_key, check.digest, check.signature)
