@@ -19,7 +19,7 @@ from healthchain.ledger.view import Value
 from healthchain.wire.rwset import NamespaceSet, Version, encode_private, encode_public
 
 NAMESPACE = "ehr"
-COLLECTIONS = frozenset({"records", "keys"})
+COLLECTIONS = frozenset({"records", "keys", "messages"})
 START_MS = 1_700_000_000_000
 
 

@@ -42,11 +42,26 @@ STRANGER = person("Elsewhere", "doctor", "clinician")
 NOBODY = person("HospitalA", "clerk", None)
 
 MEMBERS = [
-    {"msp_id": "Agency", "kind": "agency", "name": "Agency"},
-    {"msp_id": "HospitalA", "kind": "hospital", "name": "Hospital A"},
-    {"msp_id": "HospitalB", "kind": "hospital", "name": "Hospital B"},
-    {"msp_id": "Insurer", "kind": "insurer", "name": "Insurer"},
+    {"msp_id": msp_id, "kind": kind, "name": name, "contact": f"it@{msp_id}.example", "public_key": KEY}
+    for msp_id, kind, name in (
+        ("Agency", "agency", "Agency"),
+        ("HospitalA", "hospital", "Hospital A"),
+        ("HospitalB", "hospital", "Hospital B"),
+        ("Insurer", "insurer", "Insurer"),
+    )
 ]
+LICENSED = ("HospitalA", "HospitalB", "HospitalA/doctor", "HospitalA/admin", "HospitalB/doctor", "HospitalB/admin")
+ACTS = ["claim", "emergency", "record", "report"]
+
+
+def license_all(chain: Chain) -> None:
+    for holder in LICENSED:
+        chain.submit(OFFICER, "licences:Issue", licence(holder))
+
+
+def licence(holder: str, **changes: Any) -> dict[str, Any]:
+    period = {"start_ms": START_MS, "end_ms": START_MS + 365 * DAY}
+    return {"holder": holder, "number": f"L-{holder.replace('/', '-')}", "acts": ACTS} | period | changes
 
 
 def sealed(compartments: Sequence[str], epoch: int, *recipients: str) -> dict[str, bytes]:
@@ -114,7 +129,7 @@ def full_chain() -> Chain:
     """
     chain = Chain()
     chain.submit(ADMIN_A, "members:Found", {"members": MEMBERS})
-    chain.submit(ADMIN_A, "members:PublishKey", {"public_key": KEY})
+    license_all(chain)
     register(chain, ALICE)
     register(chain, BOB)
     chain.submit(ADMIN_A, "patients:Erase", {"patient": BOB})

@@ -27,6 +27,7 @@ from .consortium import (
     STRANGER,
     K,
     ident,
+    license_all,
     register,
     written,
 )
@@ -49,6 +50,7 @@ class Access(RuleBasedStateMachine):
     def found(self) -> None:
         self.chain, self.model = Chain(), Model()
         self.chain.submit(ADMIN_A, "members:Found", {"members": MEMBERS})
+        license_all(self.chain)
         register(self.chain, ALICE)
 
     @property

@@ -51,7 +51,7 @@ def grant_with(name: str, code: str, transient: dict[str, bytes]) -> Row:
 
 ROWS = [
     grant("by a stranger", "MEMBER_UNKNOWN", STRANGER),
-    grant("by the custodian", "ROLE_FORBIDDEN", ADMIN_A),
+    grant("by the custodian", "NOT_THE_PATIENT", ADMIN_A),
     grant("by another patient", "NOT_THE_PATIENT", OTHER_PATIENT),
     grant("by a forged patient", "NOT_THE_PATIENT", FORGED_PATIENT),
     grant("by an insurer's patient", "ROLE_FORBIDDEN", person("Insurer", "alice", "patient", ALICE)),

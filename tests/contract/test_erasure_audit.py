@@ -38,6 +38,7 @@ from .consortium import (
     K,
     body,
     granted,
+    license_all,
     opened,
     registered,
     sealed,
@@ -177,6 +178,7 @@ def audit(chain: Chain, caller: Caller = PATIENT, patient: str = ALICE) -> list[
 
 def test_the_trail_tells_everything_in_order(empty: Chain) -> None:
     empty.submit(ADMIN_A, "members:Found", {"members": MEMBERS})
+    license_all(empty)
     steps: list[tuple[Caller, str, dict[str, Any], dict[str, bytes]]] = [
         (DOCTOR_A, "patients:Register", registered(ALICE), sealed(K, 1, "HospitalA", ALICE)),
         (DOCTOR_A, "records:Write", {"patient": ALICE, "records": [written(R1, 1, K[0])]}, body(R1, 1)),

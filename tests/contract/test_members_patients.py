@@ -55,6 +55,27 @@ EMPTY_ROWS = [
     Row("id like a pseudonym", "ARGUMENTS_INVALID", ADMIN_A, "members:Found", renamed(ALICE)),
     Row("id with a slash", "ARGUMENTS_INVALID", ADMIN_A, "members:Found", renamed("Hospital/A")),
     Row("id with a line break", "ARGUMENTS_INVALID", ADMIN_A, "members:Found", renamed("Agency\n")),
+    Row(
+        "with a policy for nobody",
+        "POLICY_INVALID",
+        ADMIN_A,
+        "members:Found",
+        FOUND | {"policies": {"roles": {"vote": []}}},
+    ),
+    Row(
+        "with a policy for whom it can never be",
+        "POLICY_INVALID",
+        ADMIN_A,
+        "members:Found",
+        FOUND | {"policies": {"roles": {"license": ["clinician"]}}},
+    ),
+    Row(
+        "with a policy out of bounds",
+        "ARGUMENTS_INVALID",
+        ADMIN_A,
+        "members:Found",
+        FOUND | {"policies": {"cell_min": 2}},
+    ),
     Row("before the founding", "MEMBER_UNKNOWN", ADMIN_A, "members:PublishKey", {"public_key": KEY}),
 ]
 
@@ -181,12 +202,13 @@ def test_members_are_listed_with_their_latest_key(empty: Chain) -> None:
         "msp_id": "HospitalA",
         "kind": "hospital",
         "name": "Hospital A",
-        "key_version": 0,
-        "public_key": None,
+        "standing": "active",
+        "contact": "it@HospitalA.example",
+        "key_version": 1,
+        "public_key": KEY,
     }
     second = base64.b64encode(b"\x01" * 1216).decode()
-    for key in (KEY, second):
-        empty.submit(ADMIN_A, "members:PublishKey", {"public_key": key})
+    empty.submit(ADMIN_A, "members:PublishKey", {"public_key": second})
     listed = empty.evaluate(STRANGER, "members:List", {})["members"]
     assert [one["msp_id"] for one in listed] == ["Agency", "HospitalA", "HospitalB", "Insurer"]
     assert (listed[1]["key_version"], listed[1]["public_key"]) == (2, second)

@@ -19,6 +19,7 @@ IMPORTABLE = {
     "msgspec",
     "msgspec.structs",
     "healthchain.chaincode.dispatch",
+    "healthchain.chaincode.membership",
     "healthchain.chaincode.stub",
 }
 FORBIDDEN_NAMES = {

@@ -25,7 +25,9 @@ from .consortium import (
     STRANGER,
     K,
     body,
+    granted,
     person,
+    sealed,
     written,
 )
 from .table import Row, Success, by_name, check_refused
@@ -117,8 +119,8 @@ ROWS = [
     Row("no consent", "CONSENT_MISSING", DOCTOR_B, "records:Write", writing(written(NEW, 1, K[2])), NEW_BODY),
     Row("consent expired", "CONSENT_MISSING", DOCTOR_B, "records:Write", NEW_IN_K0, NEW_BODY, 30 * DAY),
     Row(
-        "consent to read only",
-        "CONSENT_MISSING",
+        "by an insurer",
+        "ROLE_FORBIDDEN",
         person("Insurer", "admin", "administrator"),
         "records:Write",
         NEW_IN_K0,
@@ -185,10 +187,20 @@ def test_succeeds(chain: Chain, row: Success) -> None:
     chain.call(row.caller, row.function, row.arguments, row.transient)
 
 
-def test_one_write_reads_member_patient_and_header_only(chain: Chain) -> None:
+def test_a_consent_to_read_is_none_to_write(chain: Chain) -> None:
+    read_only = granted("read only", "HospitalB", K[4:], "TREAT")
+    chain.submit(PATIENT, "consents:Grant", read_only, sealed(K[4:], 1, "HospitalB"))
+    arguments = writing(written(NEW, 1, K[4]))
+    check_refused(chain, Row("read only", "CONSENT_MISSING", DOCTOR_B, "records:Write", arguments, NEW_BODY))
+
+
+def test_one_write_reads_six_values_and_nothing_else(chain: Chain) -> None:
     chain.submit(DOCTOR_A, "records:Write", NEW_IN_K0, NEW_BODY)
     assert set(chain.last.reads) == {
         "\0member\0HospitalA\0",
+        "\0policy\0in-force\0",
+        "\0licence\0HospitalA\0",
+        "\0licence\0HospitalA/doctor\0",
         f"\0patient\0{ALICE}\0",
         f"\0record\0{ALICE}\0{NEW}\0",
     }

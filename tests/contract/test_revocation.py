@@ -60,8 +60,8 @@ def less(recipient: str) -> dict[str, bytes]:
 
 ROWS = [
     revoke("by a stranger", "MEMBER_UNKNOWN", STRANGER),
-    revoke("by the custodian", "ROLE_FORBIDDEN", ADMIN_A),
-    revoke("by the grantee", "ROLE_FORBIDDEN", DOCTOR_B),
+    revoke("by the custodian", "NOT_THE_PATIENT", ADMIN_A),
+    revoke("by the grantee", "NOT_THE_PATIENT", DOCTOR_B),
     revoke("by another patient", "NOT_THE_PATIENT", OTHER_PATIENT),
     revoke("by a forged patient", "NOT_THE_PATIENT", FORGED_PATIENT),
     revoke("for an unknown patient", "PATIENT_UNKNOWN", patient=CAROL),
@@ -85,7 +85,7 @@ ROWS = [
     revoke_with("to the expired one", "ENVELOPE_UNEXPECTED", ENVELOPES | sealed(K[:1], 2, "Agency")),
     revoke_with("to one not concerned", "ENVELOPE_UNEXPECTED", ENVELOPES | sealed(K[1:2], 2, "Insurer")),
     preview("by a stranger", "MEMBER_UNKNOWN", STRANGER),
-    preview("by the custodian", "ROLE_FORBIDDEN", ADMIN_A),
+    preview("by the custodian", "NOT_THE_PATIENT", ADMIN_A),
     preview("by a forged patient", "NOT_THE_PATIENT", FORGED_PATIENT),
     preview("an unknown consent", "CONSENT_UNKNOWN", consents=[NEW]),
 ]

@@ -102,7 +102,8 @@ ROWS = [
     for_writing("by the patient", "ROLE_FORBIDDEN", PATIENT),
     for_writing("of an unknown patient", "PATIENT_UNKNOWN", ADMIN_A, CAROL),
     for_writing("of an erased patient", "PATIENT_ERASED", ADMIN_A, BOB),
-    for_writing("consent to read only", "CONSENT_MISSING", person("Insurer", "admin", "administrator")),
+    for_writing("by an insurer", "ROLE_FORBIDDEN", person("Insurer", "admin", "administrator")),
+    Row("without consent", "CONSENT_MISSING", ADMIN_B, "keys:GetForWriting", {"patient": ALICE}, {}, 720 * HOUR),
 ]
 
 OPENED = [

@@ -39,7 +39,7 @@ from healthchain.wire.lifecycle import ChaincodeDefinition
 BODY_BYTES = 1000
 PATIENTS = 50
 PRELOAD_BATCH = 500
-KINDS = ("hospital", "insurer", "agency")
+KINDS = ("hospital", "agency", "insurer")
 PUT_DEFINITION = ChaincodeDefinition("put", "1", 1, ())
 
 Advance = Callable[[int], None]

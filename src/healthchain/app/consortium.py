@@ -9,16 +9,17 @@ from pathlib import Path
 
 from healthchain.client.gateway import Connection
 from healthchain.config import CHAINCODE, Topology, TopologyInvalid, read_topology, write_topology
-from healthchain.contract import members
+from healthchain.contract import licences, members
 from healthchain.contract.codes import Code
 from healthchain.contract.ehr import CONTRACT
-from healthchain.contract.ids import BODIES, ENVELOPES, Kind
+from healthchain.contract.ids import COLLECTIONS, Kind
 from healthchain.errors import BadInput, Refused
 from healthchain.identity.folders import write_private
 from healthchain.network.network import LOCK, Network, Progress, folder_lock
 from healthchain.network.peer import Chaincode
 from healthchain.network.provision import GENESIS, GenesisMissing, create, organisation_folder
-from healthchain.records.actor import Actor
+from healthchain.records import licensing
+from healthchain.records.actor import Actor, now_ms
 from healthchain.records.importing import Custodian
 from healthchain.records.keyring import Keyring
 from healthchain.wire.lifecycle import LIFECYCLE, ChaincodeDefinition, Collection, commit_arguments
@@ -28,6 +29,7 @@ OWN_NAMES = frozenset((TOPOLOGY, f"{TOPOLOGY}.new", f"{GENESIS}.new", LOCK, "org
 """What an interrupted `initialise` may have left."""
 ADMINISTRATOR = "administrator"
 CLINICIAN = "clinician"
+LICENSED_MS = 10 * 365 * 24 * 60 * 60 * 1000
 
 
 class FolderTaken(BadInput):
@@ -80,19 +82,25 @@ class Consortium:
         return Connection(gateway, identity, channel, chaincode, sign=self.network.signer.sign)
 
     async def found(self) -> None:
-        """Define the contract, list the members, publish their keys. What an earlier attempt did is left alone."""
+        """Define the contract, list and license the members. What an earlier attempt did is left alone."""
         first = self.topology.organisations[0].name
         await self.define(definition(self.topology))
         founders = tuple(
-            members.Founder(one.msp_id, Kind(one.kind), one.title or one.name) for one in self.topology.organisations
+            members.Founder(
+                msp_id=one.msp_id,
+                kind=Kind(one.kind),
+                name=one.title or one.name,
+                contact=f"{ADMINISTRATOR}@{one.domain}",
+                public_key=self.keyring(one.name).organisation_key().public_bytes,
+            )
+            for one in self.topology.organisations
         )
         try:
             await self.staff(first, ADMINISTRATOR).submit("members:Found", members.Found(founders))
         except Refused as refused:
             if refused.code != Code.CONSORTIUM_FOUNDED:
                 raise
-        for one in self.topology.organisations:
-            await self._publish_key(one.name, one.msp_id)
+        await self._license()
 
     async def define(self, agreed: ChaincodeDefinition) -> None:
         """Commit a chaincode's definition, unless it is there; each organisation approves what it was opened with."""
@@ -101,17 +109,26 @@ class Consortium:
             connection = self.connection(first, ADMINISTRATOR, LIFECYCLE)
             await connection.submit("CommitChaincodeDefinition", commit_arguments(agreed))
 
-    async def _publish_key(self, organisation: str, msp_id: str) -> None:
-        actor = self.staff(organisation, ADMINISTRATOR)
-        listed = (await actor.ask("members:List", members.List(), members.Members)).members
-        if next(one for one in listed if one.msp_id == msp_id).key_version == 0:
-            await actor.submit("members:PublishKey", members.PublishKey(actor.key.public_bytes))
+    async def _license(self) -> None:
+        """By the first agency: every hospital and its clinician, for ten years."""
+        agency = next(one for one in self.topology.organisations if one.kind == "agency")
+        officer = self.staff(agency.name, ADMINISTRATOR)
+        now = now_ms()
+        for holder in license_holders(self.topology):
+            await licensing.license_holder(officer, holder, now, now + LICENSED_MS)
+
+
+def license_holders(topology: Topology) -> list[str]:
+    """Who is licensed when a consortium is made: hospitals, and their clinicians as MSP/CN."""
+    hospitals = [one for one in topology.organisations if one.kind == "hospital"]
+    clinicians = [f"{one.msp_id}/{CLINICIAN}" for one in hospitals]
+    return [*(one.msp_id for one in hospitals), *clinicians]
 
 
 def definition(topology: Topology) -> ChaincodeDefinition:
     """The EHR contract as the members agree to run it: a majority endorses; all hold both collections."""
     every_member = tuple(one.msp_id for one in topology.organisations)
-    collections = tuple(Collection(name, every_member) for name in (BODIES, ENVELOPES))
+    collections = tuple(Collection(name, every_member) for name in COLLECTIONS)
     return ChaincodeDefinition(CHAINCODE, CONTRACT.version, 1, collections)
 
 
@@ -162,13 +179,13 @@ def _prepared(folder: Path, topology: Topology) -> bool:
 
 
 async def _unfinished(folder: Path) -> bool:
-    """Whether an earlier `initialise` was cut off before the last member published its key."""
+    """Whether an earlier `initialise` was cut off before the last licence."""
     async with opened(folder) as consortium:
         last = consortium.topology.organisations[-1]
         ledger = consortium.network.peers[last.name].ledger
         if CHAINCODE not in ledger.definitions:
             return True
-        return ledger.get(CHAINCODE, members.MEMBER_KEYS.key(last.msp_id)) is None
+        return ledger.get(CHAINCODE, licences.LICENCES.key(license_holders(consortium.topology)[-1])) is None
 
 
 def stored_topology(folder: Path) -> Topology:

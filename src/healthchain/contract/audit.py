@@ -14,7 +14,7 @@ from healthchain.contract.codes import Code, refusal
 from healthchain.contract.consents import CONSENTS
 from healthchain.contract.erasure import ERASURES
 from healthchain.contract.ids import Arguments, Id, Limit, Purpose, Result, Role
-from healthchain.contract.members import calling_member, role_of
+from healthchain.contract.members import acting
 from healthchain.contract.patients import CUSTODY, Patient
 from healthchain.contract.records import HEADERS, Header, RecordStatus
 from healthchain.contract.sessions import SESSIONS
@@ -62,7 +62,7 @@ class Trail(Result, frozen=True):
 
 def list_entries(stub: Stub, arguments: List) -> Trail:
     """In order of time (the clients' clocks); `start` and `next` count entries."""
-    role = role_of(stub.caller, calling_member(stub))
+    role = acting(stub).role
     patient = patients.registered(stub, arguments.patient)
     _require_auditor(stub, role, arguments.patient, patient)
     entries = sorted(_entries(stub, arguments.patient, patient), key=_order)

@@ -35,6 +35,8 @@ class Code(StrEnum):
         FORBIDDEN,
         "the caller's organisation is not a member of the consortium",
     )
+    MEMBER_SUSPENDED = "MEMBER_SUSPENDED", FORBIDDEN, "the caller's organisation is suspended"
+    MEMBER_REMOVED = "MEMBER_REMOVED", FORBIDDEN, "the caller's organisation was removed from the consortium"
     MEMBER_DUPLICATE = "MEMBER_DUPLICATE", BAD_REQUEST, "an organisation is named twice"
     FOUNDER_NOT_LISTED = (
         "FOUNDER_NOT_LISTED",
@@ -47,10 +49,27 @@ class Code(StrEnum):
         "the caller's role in this kind of organisation may not do this",
     )
 
+    POLICY_INVALID = "POLICY_INVALID", BAD_REQUEST, "no such policy, or its value is outside what was agreed to"
+
+    LICENCE_MISSING = "LICENCE_MISSING", FORBIDDEN, "the author or its hospital has no licence in force for this act"
+    LICENCE_UNKNOWN = "LICENCE_UNKNOWN", NOT_FOUND, "nobody holds such a licence"
+    LICENCE_STATUS = "LICENCE_STATUS", CONFLICT, "the licence is suspended already, or is not suspended"
+    LICENCE_HOLDER = "LICENCE_HOLDER", BAD_REQUEST, "only hospitals and their practitioners are licensed"
+
+    MESSAGE_MISSING = "MESSAGE_MISSING", BAD_REQUEST, "a required sealed message is missing or empty"
+    MESSAGE_UNEXPECTED = (
+        "MESSAGE_UNEXPECTED",
+        BAD_REQUEST,
+        "the transient data holds more than the required messages",
+    )
+    MESSAGE_TOO_LARGE = "MESSAGE_TOO_LARGE", TOO_LARGE, "a sealed message is larger than 1 MiB"
+    MESSAGE_UNKNOWN = "MESSAGE_UNKNOWN", NOT_FOUND, "there is no such sealed message, or it was purged"
+
     PATIENT_UNKNOWN = "PATIENT_UNKNOWN", NOT_FOUND, "no patient is registered under this pseudonym"
     PATIENT_EXISTS = "PATIENT_EXISTS", CONFLICT, "a patient is registered under this pseudonym already"
     PATIENT_ERASED = "PATIENT_ERASED", GONE, "the patient's records were erased"
     NOT_THE_PATIENT = "NOT_THE_PATIENT", FORBIDDEN, "only this patient's own identity may do this"
+    GUARDIAN_SCOPE = "GUARDIAN_SCOPE", FORBIDDEN, "the caller is no guardian of this patient now, or not for this"
     NOT_THE_CUSTODIAN = (
         "NOT_THE_CUSTODIAN",
         FORBIDDEN,

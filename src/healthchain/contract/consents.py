@@ -12,11 +12,12 @@ from msgspec import Meta
 from msgspec.structs import replace
 
 from healthchain.chaincode.stub import Stub
-from healthchain.contract import envelopes, patients
+from healthchain.contract import envelopes, guardians, patients
 from healthchain.contract.codes import Code, refusal
 from healthchain.contract.envelopes import Address
+from healthchain.contract.guardians import Scope
 from healthchain.contract.ids import Action, Arguments, Id, Milliseconds, MspId, Purpose, Result, Role
-from healthchain.contract.members import MEMBERS, calling_member, require_role, role_of, user_of
+from healthchain.contract.members import acting, is_active, user_of
 from healthchain.contract.patients import Patient
 from healthchain.contract.state import State, Table, emit
 
@@ -65,11 +66,11 @@ class Grant(Arguments, frozen=True):
 
 
 def grant(stub: Stub, arguments: Grant) -> None:
-    """By the patient. Transient: envelopes to the grantee, see `_addresses`."""
-    require_role(stub.caller, calling_member(stub), frozenset((Role.PATIENT,)))
+    """By the patient or a guardian. Transient: envelopes to the grantee, see `_addresses`."""
+    acting(stub)
     patient = patients.active(stub, arguments.patient)
-    patients.require_self(stub.caller, arguments.patient, patient)
-    if MEMBERS.get(stub, arguments.grantee) is None:
+    guardians.require_speaker(stub, arguments.patient, patient, Scope.CONSENT)
+    if not is_active(stub, arguments.grantee):
         raise refusal(Code.GRANTEE_UNKNOWN)
     if arguments.grantee == patient.custodian:
         raise refusal(Code.GRANTEE_IS_CUSTODIAN)
@@ -124,7 +125,7 @@ class Consents(Result, frozen=True):
 def list_consents(stub: Stub, arguments: List) -> Consents:
     """All for the patient and the custodian's staff; for another member those given to it."""
     caller = stub.caller
-    role = role_of(caller, calling_member(stub))
+    role = acting(stub).role
     patient = patients.registered(stub, arguments.patient)
     if role is Role.PATIENT:
         patients.require_self(caller, arguments.patient, patient)

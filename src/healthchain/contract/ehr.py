@@ -8,6 +8,7 @@ from healthchain.contract import (
     consents,
     erasure,
     keys,
+    licences,
     members,
     patients,
     records,
@@ -20,6 +21,11 @@ CONTRACT = Contract(version="1")
 CONTRACT.submits("members:Found")(members.found)
 CONTRACT.submits("members:PublishKey")(members.publish_key)
 CONTRACT.evaluates("members:List")(members.list_members)
+
+CONTRACT.submits("licences:Issue")(licences.issue)
+CONTRACT.submits("licences:Suspend")(licences.suspend)
+CONTRACT.submits("licences:Reinstate")(licences.reinstate)
+CONTRACT.evaluates("licences:List")(licences.list_licences)
 
 CONTRACT.submits("patients:Register")(patients.register)
 CONTRACT.evaluates("patients:Get")(patients.get)

@@ -13,7 +13,7 @@ from healthchain.contract import consents, envelopes, patients
 from healthchain.contract.codes import Code, refusal
 from healthchain.contract.consents import CONSENTS, ConsentStatus
 from healthchain.contract.ids import BODIES, Arguments, Id, Result, Role, body_key
-from healthchain.contract.members import calling_member, role_of, user_of
+from healthchain.contract.members import acting, user_of
 from healthchain.contract.patients import PATIENT_KEYS, PATIENTS, Patient, PatientStatus
 from healthchain.contract.records import HEADERS, Header, RecordStatus
 from healthchain.contract.state import State, Table, emit
@@ -48,7 +48,7 @@ class EraseRecords(Arguments, frozen=True):
 
 def erase_records(stub: Stub, arguments: EraseRecords) -> None:
     """Every version of these records, at most 2,000 bodies. By the custodian's staff or the patient."""
-    role = role_of(stub.caller, calling_member(stub))
+    role = acting(stub).role
     patient = patients.active(stub, arguments.patient)
     patients.require_custodian_or_self(stub.caller, role, arguments.patient, patient)
     ids = sorted(set(arguments.records))
@@ -79,7 +79,7 @@ class Erased(Result, frozen=True):
 
 def erase_patient(stub: Stub, arguments: ErasePatient) -> Erased:
     """The first call ends all access; each purges up to 2,000 bodies. By custodian's staff or patient."""
-    role = role_of(stub.caller, calling_member(stub))
+    role = acting(stub).role
     patient = patients.registered(stub, arguments.patient)
     patients.require_custodian_or_self(stub.caller, role, arguments.patient, patient)
     left = [

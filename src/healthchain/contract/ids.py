@@ -12,6 +12,8 @@ from msgspec import Meta, Struct
 
 BODIES = "records"  # the private collection of record bodies
 ENVELOPES = "keys"  # the private collection of compartment key envelopes
+MESSAGES = "messages"  # the private collection of texts sealed to named parties: claims, reports, reasons, comments
+COLLECTIONS = (BODIES, ENVELOPES, MESSAGES)
 
 COMPARTMENTS = 5  # the same number for every patient, so that it tells nothing
 HPKE_PUBLIC_KEY_BYTES = 1184 + 32  # ML-KEM-768, then X25519
@@ -21,6 +23,13 @@ Id = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{22}\Z", max_length=22)]
 MspId = Annotated[
     str, Meta(pattern=r"^(?![A-Za-z0-9_-]{22}\Z)[A-Za-z0-9][A-Za-z0-9._-]*\Z", min_length=1, max_length=64)
 ]
+# A certificate's common name; who somebody is, is always their MSP id and this, joined by a slash (`members.user_of`).
+CommonName = Annotated[str, Meta(pattern=r"^[^/\x00-\x1f\x7f\U0010ffff]+\Z", min_length=1, max_length=64)]
+UserName = Annotated[
+    str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}/[^\x00-\x1f\x7f\U0010ffff]{1,64}\Z", max_length=129)
+]
+Text = Annotated[str, Meta(min_length=1, max_length=500)]  # public: never anything of a patient
+Digest = Annotated[bytes, Meta(min_length=32, max_length=32)]  # a commitment or a keyed token
 StartId = Annotated[str, Meta(pattern=r"^([A-Za-z0-9_-]{22})?\Z", max_length=22)]
 Milliseconds = Annotated[int, Meta(ge=0, lt=2**53)]
 Counter = Annotated[int, Meta(ge=1, lt=2**31)]
@@ -57,6 +66,7 @@ class Role(StrEnum):
     CLAIMS_AGENT = "claims-agent"
     HEALTH_OFFICER = "health-officer"
     PATIENT = "patient"
+    GUARDIAN = "guardian"  # speaks for patients whom the custodian named; see `guardians`
 
 
 class Purpose(StrEnum):

@@ -8,8 +8,10 @@ from healthchain.chaincode.stub import Stub
 from healthchain.contract import envelopes, patients
 from healthchain.contract.codes import Code, refusal
 from healthchain.contract.envelopes import Address
-from healthchain.contract.ids import ENVELOPES, Arguments, Id, Result, Role
-from healthchain.contract.members import STAFF, calling_member, require_role
+from healthchain.contract.guardians import recipient_of
+from healthchain.contract.ids import ENVELOPES, Arguments, Id, Result
+from healthchain.contract.members import acting
+from healthchain.contract.policies import Permission
 from healthchain.contract.records import writable_compartments
 from healthchain.contract.sessions import access
 
@@ -32,7 +34,7 @@ class Get(Arguments, frozen=True):
 def get(stub: Stub, arguments: Get) -> Envelopes:
     """Of all epochs, to the caller's organisation (or the calling patient), in the session's scope."""
     granted = access(stub, arguments.patient, arguments.session)
-    recipient = arguments.patient if granted.session.role is Role.PATIENT else stub.caller.msp_id
+    recipient = recipient_of(stub.caller, arguments.patient)
     found = [one for compartment in sorted(granted.permitted) for one in envelopes.held(stub, compartment, recipient)]
     return _open(stub, found)
 
@@ -43,7 +45,7 @@ class GetForWriting(Arguments, frozen=True):
 
 def get_for_writing(stub: Stub, arguments: GetForWriting) -> Envelopes:
     """Of the current epoch, for whoever may write a record: contributing needs the key, but no session."""
-    require_role(stub.caller, calling_member(stub), STAFF)
+    acting(stub, Permission.WRITE_RECORD)
     patient = patients.active(stub, arguments.patient)
     compartments = writable_compartments(stub, arguments.patient, patient)
     if not compartments:

@@ -18,14 +18,14 @@ from healthchain.contract.ids import (
     COMPARTMENTS,
     Arguments,
     Id,
-    Kind,
     Limit,
     PublicKey,
     Result,
     Role,
     StartId,
 )
-from healthchain.contract.members import STAFF, calling_member, require_role, role_of, user_of
+from healthchain.contract.members import acting, user_of
+from healthchain.contract.policies import STAFF, Permission
 from healthchain.contract.state import State, Table, emit
 
 
@@ -40,6 +40,7 @@ class Patient(State, frozen=True):
     custodian: str
     status: PatientStatus
     compartments: dict[str, int]  # id -> epoch, by id
+    rekey: tuple[str, ...] = ()  # compartments that need a new epoch before the next write, see `revocation`
 
 
 class PatientKey(State, frozen=True):
@@ -72,10 +73,7 @@ class Register(Arguments, frozen=True):
 
 def register(stub: Stub, arguments: Register) -> None:
     """By a hospital's staff; becoming custodian. Transient: envelopes of epoch 1 to custodian and patient."""
-    caller, member = stub.caller, calling_member(stub)
-    role = require_role(caller, member, STAFF)
-    if member.kind is not Kind.HOSPITAL:
-        raise refusal(Code.ROLE_FORBIDDEN)
+    caller, _, role, _ = acting(stub, Permission.REGISTER_PATIENT)
     if PATIENTS.get(stub, arguments.patient) is not None:
         raise refusal(Code.PATIENT_EXISTS)
     compartments = _new_compartments(stub, arguments.compartments)
@@ -115,7 +113,7 @@ class RegisteredPatient(Result, frozen=True):
 
 def get(stub: Stub, arguments: Get) -> RegisteredPatient:
     """For every member; a patient's identity sees its own entry only."""
-    role = role_of(stub.caller, calling_member(stub))
+    role = acting(stub).role
     patient = registered(stub, arguments.patient)
     if role is Role.PATIENT:
         require_self(stub.caller, arguments.patient, patient)
@@ -136,7 +134,7 @@ class Patients(Result, frozen=True):
 
 def list_patients(stub: Stub, arguments: List) -> Patients:
     """Of the caller's own hospital, by pseudonym; `next` is the start of the next page."""
-    require_role(stub.caller, calling_member(stub), STAFF)
+    acting(stub, Permission.REGISTER_PATIENT)
     found: list[str] = []
     for (_, patient), _ in CUSTODY.scan_from(stub, (stub.caller.msp_id,), arguments.start):
         if len(found) == arguments.limit:

@@ -1,7 +1,7 @@
 """Records: versioned headers on the public ledger, bodies as ciphertext in a private collection.
 
-A write of one record is the most frequent transaction: for the custodian it reads member, patient and header,
-nothing else.
+A write of one record is the most frequent transaction: for the custodian it reads member, policies, patient, two
+licences and the header, nothing else.
 """
 
 from __future__ import annotations
@@ -14,15 +14,17 @@ from msgspec import Meta
 from msgspec.structs import asdict
 
 from healthchain.chaincode.stub import Stub
-from healthchain.contract import consents, patients
+from healthchain.contract import consents, licences, patients
 from healthchain.contract.codes import Code, refusal
 from healthchain.contract.ids import BODIES, Action, Arguments, Counter, Id, Limit, Result, StartId, body_key
-from healthchain.contract.members import MEMBERS, STAFF, known_member, require_role, user_of
+from healthchain.contract.licences import Act
+from healthchain.contract.members import MEMBERS, admitted
 from healthchain.contract.patients import PATIENTS, Patient
+from healthchain.contract.policies import BATCH_RECORDS_LIMIT, IN_FORCE, POLICIES, RECORD_BYTES_LIMIT, Permission
 from healthchain.contract.sessions import access
 from healthchain.contract.state import State, Table, emit
 
-BODY_BYTES_MAX = 1 << 20
+BODY_BYTES_MAX = RECORD_BYTES_LIMIT
 ANSWER_BYTES_MAX = 48 << 20  # base64 makes a third more of it; gRPC takes 100 MiB
 
 
@@ -67,7 +69,7 @@ class RecordWrite(Arguments, frozen=True):
 
 class Write(Arguments, frozen=True):
     patient: Id
-    records: Annotated[tuple[RecordWrite, ...], Meta(min_length=1, max_length=500)]
+    records: Annotated[tuple[RecordWrite, ...], Meta(min_length=1, max_length=BATCH_RECORDS_LIMIT)]
 
 
 def write(stub: Stub, arguments: Write) -> None:
@@ -77,14 +79,18 @@ def write(stub: Stub, arguments: Write) -> None:
     if len({one.id for one in records}) != len(records):
         raise refusal(Code.RECORD_DUPLICATE)
     keys = [HEADERS.key(patient_id, one.id) for one in records]
-    member, found, *headers = stub.get_states([MEMBERS.key(caller.msp_id), PATIENTS.key(patient_id), *keys])
-    require_role(caller, known_member(MEMBERS.decode(member)), STAFF)
+    first = [MEMBERS.key(caller.msp_id), POLICIES.key(IN_FORCE), PATIENTS.key(patient_id), *licences.keys_of(caller)]
+    member, policies, found, hospitals, authors, *headers = stub.get_states([*first, *keys])
+    gate = admitted(caller, MEMBERS.decode(member), POLICIES.decode(policies), Permission.WRITE_RECORD)
+    licences.require_found(stub, Act.RECORD, (hospitals, authors))
     patient = patients.known_active(PATIENTS.decode(found))
+    if len(records) > gate.policies.batch_records_max:
+        raise refusal(Code.BATCH_TOO_LARGE)
     writable = writable_compartments(stub, patient_id, patient)
     for record, header in zip(records, headers, strict=True):
         _check(record, HEADERS.decode(header), patient, writable)
-    bodies = _bodies(stub, records)
-    author = user_of(caller)
+    bodies = _bodies(stub, records, gate.policies.record_bytes_max)
+    author = gate.user
     for record, body in zip(records, bodies, strict=True):
         HEADERS.put(stub, _header(stub, record, author, patient), patient_id, record.id)
         stub.put_private(BODIES, body_key(patient_id, record.id, record.version), body)
@@ -112,14 +118,14 @@ def _check(record: RecordWrite, current: Header | None, patient: Patient, writab
         raise refusal(Code.VERSION_CONFLICT)
 
 
-def _bodies(stub: Stub, records: Sequence[RecordWrite]) -> list[bytes]:
+def _bodies(stub: Stub, records: Sequence[RecordWrite], bytes_max: int) -> list[bytes]:
     transient = stub.transient
     bodies = [transient.get(f"{one.id}/{one.version}", b"") for one in records]
     if not all(bodies):
         raise refusal(Code.BODY_MISSING)
     if len(transient) != len(records):
         raise refusal(Code.BODY_UNEXPECTED)
-    if any(len(body) > BODY_BYTES_MAX for body in bodies):
+    if any(len(body) > bytes_max for body in bodies):
         raise refusal(Code.BODY_TOO_LARGE)
     return bodies
 

@@ -11,12 +11,13 @@ from msgspec import Meta, field
 from msgspec.structs import replace
 
 from healthchain.chaincode.stub import Stub
-from healthchain.contract import consents, envelopes, patients
+from healthchain.contract import consents, envelopes, guardians, patients
 from healthchain.contract.codes import Code, refusal
 from healthchain.contract.consents import CONSENTS, Consent, ConsentStatus
 from healthchain.contract.envelopes import Address
-from healthchain.contract.ids import Arguments, Counter, Id, MspId, Result, Role
-from healthchain.contract.members import calling_member, require_role
+from healthchain.contract.guardians import Scope
+from healthchain.contract.ids import Arguments, Counter, Id, MspId, Result
+from healthchain.contract.members import acting
 from healthchain.contract.patients import PATIENTS, Patient
 from healthchain.contract.state import emit
 
@@ -74,9 +75,9 @@ def revoke(stub: Stub, arguments: Revoke) -> None:
 
 
 def _own(stub: Stub, arguments: PreviewRevoke) -> Patient:
-    require_role(stub.caller, calling_member(stub), frozenset((Role.PATIENT,)))
+    acting(stub)
     patient = patients.active(stub, arguments.patient)
-    patients.require_self(stub.caller, arguments.patient, patient)
+    guardians.require_speaker(stub, arguments.patient, patient, Scope.CONSENT)
     return patient
 
 

@@ -12,15 +12,16 @@ from msgspec import Meta
 from msgspec.structs import replace
 
 from healthchain.chaincode.stub import Stub
-from healthchain.contract import consents, patients
+from healthchain.contract import consents, guardians, patients
 from healthchain.contract.codes import Code, refusal
+from healthchain.contract.guardians import Scope
 from healthchain.contract.ids import Action, Arguments, Id, Milliseconds, Purpose, Result, Role
-from healthchain.contract.members import calling_member, require_role, role_of, user_of
+from healthchain.contract.members import Acting, acting, user_of
 from healthchain.contract.patients import Patient
+from healthchain.contract.policies import Permission
 from healthchain.contract.state import State, Table, emit
 
-SESSION_MS_MAX = 12 * 60 * 60 * 1000
-READERS = frozenset((Role.CLINICIAN, Role.CLAIMS_AGENT, Role.HEALTH_OFFICER, Role.PATIENT))
+PERSONS = frozenset((Role.PATIENT, Role.GUARDIAN))
 CUSTODIAN_PURPOSES = frozenset((Purpose.TREAT, Purpose.ETREAT, Purpose.HOPERAT))
 
 
@@ -62,9 +63,10 @@ class Opened(Result, frozen=True):
 
 def open_session(stub: Stub, arguments: Open) -> Opened:
     """The scope is what is permitted, narrowed to the requested compartments if any are named."""
-    role = require_role(stub.caller, calling_member(stub), READERS)
+    gate = _reader(stub)
+    role = gate.role
     patient = patients.active(stub, arguments.patient)
-    if not stub.timestamp_ms < arguments.end_ms <= stub.timestamp_ms + SESSION_MS_MAX:
+    if not stub.timestamp_ms < arguments.end_ms <= stub.timestamp_ms + gate.policies.session_ms_max:
         raise refusal(Code.PERIOD_INVALID)
     patients.require_compartments(patient, arguments.compartments)
     if SESSIONS.get(stub, arguments.patient, arguments.id) is not None:
@@ -94,7 +96,7 @@ class Close(Arguments, frozen=True):
 
 def close(stub: Stub, arguments: Close) -> None:
     """By its user, before its end."""
-    role = role_of(stub.caller, calling_member(stub))
+    role = acting(stub).role
     session = _running(stub, role, arguments.patient, arguments.id)
     SESSIONS.put(stub, replace(session, closed_ms=stub.timestamp_ms), arguments.patient, arguments.id)
     emit(stub, "sessions:Closed", arguments.patient, (arguments.id,))
@@ -102,13 +104,19 @@ def close(stub: Stub, arguments: Close) -> None:
 
 def access(stub: Stub, patient_id: str, session_id: str) -> Access:
     """The one gate of every read."""
-    role = require_role(stub.caller, calling_member(stub), READERS)
+    role = _reader(stub).role
     session = _running(stub, role, patient_id, session_id)
     patient = patients.active(stub, patient_id)
     permitted = _permitted(stub, role, patient_id, patient, session.purpose).intersection(session.compartments)
     if not permitted:
         raise refusal(Code.CONSENT_MISSING)
     return Access(session, patient, permitted)
+
+
+def _reader(stub: Stub) -> Acting:
+    """A patient or guardian, or staff that may read."""
+    is_person = stub.caller.role in PERSONS
+    return acting(stub, None if is_person else Permission.READ_RECORD)
 
 
 def _running(stub: Stub, role: Role, patient_id: str, session_id: str) -> Session:
@@ -124,11 +132,11 @@ def _running(stub: Stub, role: Role, patient_id: str, session_id: str) -> Sessio
 
 def _permitted(stub: Stub, role: Role, patient_id: str, patient: Patient, purpose: Purpose) -> frozenset[str]:
     """The patient reads all its own; the custodian's clinicians read all for care; others need a consent."""
-    if role is Role.PATIENT:
-        patients.require_self(stub.caller, patient_id, patient)
-    if (role is Role.PATIENT) != (purpose is Purpose.PATRQT):
+    if role in PERSONS:
+        guardians.require_speaker(stub, patient_id, patient, Scope.READ)
+    if (role in PERSONS) != (purpose is Purpose.PATRQT):
         raise refusal(Code.PURPOSE_FORBIDDEN)
     custodian = role is Role.CLINICIAN and stub.caller.msp_id == patient.custodian
-    if role is Role.PATIENT or (custodian and purpose in CUSTODIAN_PURPOSES):
+    if role in PERSONS or (custodian and purpose in CUSTODIAN_PURPOSES):
         return frozenset(patient.compartments)
     return consents.permitted(stub, patient_id, Action.READ, purpose)

@@ -2,7 +2,10 @@
 
 | table | attributes of the key | defined in |
 |---|---|---|
-| member, member-key | MSP id | members |
+| member, member-key, member-contact, membership | MSP id | members |
+| policy | "in-force" | policies |
+| licence | holder | licences |
+| guardian | patient, guardian | guardians |
 | patient, patient-key | patient | patients |
 | custody | MSP id of the custodian, patient | patients |
 | compartment | compartment | patients |
@@ -30,7 +33,7 @@ class State(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A value on the ledger: compact JSON, fields in the order of the class."""
 
 
-S = TypeVar("S", bound=State)
+S = TypeVar("S", bound=msgspec.Struct)
 
 
 class Table(Generic[S]):

@@ -72,7 +72,7 @@ async def for_writing(actor: Actor, patient: str) -> HeldKeys:
 async def public_keys(actor: Actor, patient: str) -> dict[str, bytes]:
     """Of every party whose key is on the ledger: members by MSP id, and the patient."""
     listed = await actor.ask("members:List", members.List(), members.Members)
-    known = {one.msp_id: one.public_key for one in listed.members if one.public_key is not None}
+    known = {one.msp_id: one.public_key for one in listed.members}
     own = (await registered(actor, patient)).public_key
     return known | ({patient: own} if own else {})
 
