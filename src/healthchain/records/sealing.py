@@ -2,11 +2,13 @@
 
 Bodies: AES-256-GCM with a key of their own for each record version, HKDF-SHA256(compartment key, record and version).
 Envelopes: HPKE (RFC 9180) base mode with ML-KEM-768 and X25519, HKDF-SHA256, AES-256-GCM. No key is stored here.
+Messages to several parties: a key of their own, in an envelope for each party, all in one ciphertext.
 """
 
 from __future__ import annotations
 
 import hmac
+from collections.abc import Mapping
 from dataclasses import dataclass
 from os import urandom
 
@@ -31,6 +33,8 @@ KEY_BYTES = 32
 NONCE_BYTES, TAG_BYTES, LENGTH_BYTES = 12, 16, 4
 PADDED_TO_BYTES = 256
 SUITE_1 = b"\x01"
+ENCAPSULATION_BYTES = 1088 + 32  # ML-KEM-768's ciphertext, X25519's public key
+MESSAGE_ENVELOPE_BYTES = ENCAPSULATION_BYTES + KEY_BYTES + TAG_BYTES
 # The largest body that the contract takes once it is padded and sealed.
 PLAINTEXT_BYTES_MAX = (
     BODY_BYTES_MAX - len(SUITE_1) - NONCE_BYTES - TAG_BYTES
@@ -73,6 +77,14 @@ class EnvelopeContext:
     recipient: str
 
 
+@dataclass(frozen=True, slots=True)
+class MessageContext:
+    """Where a message belongs: `key` is its key in the contract's collection of messages."""
+
+    channel: str
+    key: str
+
+
 class BodySealer:
     """A compartment's key, prepared once for many bodies."""
 
@@ -109,9 +121,7 @@ def seal_record(record_key: bytes, binding: Binding, plaintext: bytes) -> bytes:
     if len(plaintext) > PLAINTEXT_BYTES_MAX:
         raise BadInput(f"a record's body has at most {PLAINTEXT_BYTES_MAX} bytes")
     nonce = urandom(NONCE_BYTES)
-    padding = bytes(-(LENGTH_BYTES + len(plaintext)) % PADDED_TO_BYTES)
-    padded = len(plaintext).to_bytes(LENGTH_BYTES) + plaintext + padding
-    return SUITE_1 + nonce + AESGCM(record_key).encrypt(nonce, padded, _associated_data(binding))
+    return SUITE_1 + nonce + AESGCM(record_key).encrypt(nonce, _padded(plaintext), _associated_data(binding))
 
 
 def open_record(record_key: bytes, binding: Binding, sealed: bytes) -> bytes:
@@ -124,11 +134,7 @@ def open_record(record_key: bytes, binding: Binding, sealed: bytes) -> bytes:
         padded = AESGCM(record_key).decrypt(nonce, ciphertext, _associated_data(binding))
     except InvalidTag:
         raise SealBroken from None
-    end = LENGTH_BYTES + int.from_bytes(padded[:LENGTH_BYTES])
-    # A holder of the key can seal anything: one plaintext has one padding, so that nothing hides behind it.
-    if len(padded) != end + -end % PADDED_TO_BYTES or padded[end:].strip(b"\0"):
-        raise SealBroken
-    return padded[LENGTH_BYTES:end]
+    return _unpadded(padded)
 
 
 def seal_envelope(public_key: bytes, context: EnvelopeContext, key: bytes, compartment_index: int) -> bytes:
@@ -151,6 +157,50 @@ def open_envelope(private_key: HpkeKey, context: EnvelopeContext, sealed: bytes)
     if len(plaintext) != KEY_BYTES + 1 or plaintext[KEY_BYTES] >= COMPARTMENTS:
         raise SealBroken
     return plaintext[:KEY_BYTES], plaintext[KEY_BYTES]
+
+
+def seal_message(public_keys: Mapping[str, bytes], context: MessageContext, plaintext: bytes) -> bytes:
+    """To each recipient -> its public key: suite (1) || count (1) || an envelope (1168) each, by recipient || body.
+
+    The body is nonce (12) || AES-256-GCM(length (4) || plaintext || zeros to a multiple of 256) with its tag; its
+    associated data is the context, the envelopes' info the context and the recipient.
+    """
+    if not 0 < len(public_keys) < 256:
+        raise BadInput("a message has 1 to 255 recipients")
+    key, nonce = new_key(), urandom(NONCE_BYTES)
+    try:
+        envelopes = [
+            _HPKE.encrypt(key, _public_from_bytes(public_key), _message_info(context, recipient))
+            for recipient, public_key in sorted(public_keys.items())
+        ]
+    except ValueError:
+        raise BadInput("these bytes are not a public key of ML-KEM-768 and X25519") from None
+    body = AESGCM(key).encrypt(nonce, _padded(plaintext), _encode(b"message", context.channel, context.key))
+    return SUITE_1 + len(envelopes).to_bytes(1) + b"".join(envelopes) + nonce + body
+
+
+def open_message(private_key: HpkeKey, recipient: str, context: MessageContext, sealed: bytes) -> bytes:
+    """By one of its recipients. Raises SealBroken, also for somebody to whom it was not sealed."""
+    start = len(SUITE_1) + 1
+    count = sealed[len(SUITE_1)] if len(sealed) > start and sealed[:1] == SUITE_1 else 0
+    end = start + count * MESSAGE_ENVELOPE_BYTES
+    if not count or len(sealed) < end + NONCE_BYTES + TAG_BYTES:
+        raise SealBroken
+    for place in range(start, end, MESSAGE_ENVELOPE_BYTES):
+        envelope = sealed[place : place + MESSAGE_ENVELOPE_BYTES]
+        try:
+            key = _HPKE.decrypt(envelope, private_key.hybrid, _message_info(context, recipient))
+        except InvalidTag:
+            continue
+        nonce, body = sealed[end : end + NONCE_BYTES], sealed[end + NONCE_BYTES :]
+        try:
+            padded = AESGCM(_of_length(key, KEY_BYTES)).decrypt(
+                nonce, body, _encode(b"message", context.channel, context.key)
+            )
+        except (InvalidTag, BadInput):
+            raise SealBroken from None
+        return _unpadded(padded)
+    raise SealBroken
 
 
 class HpkeKey:
@@ -195,6 +245,19 @@ def _public_from_bytes(public_key: bytes) -> MLKEM768X25519PublicKey:
     )
 
 
+def _padded(plaintext: bytes) -> bytes:
+    padding = bytes(-(LENGTH_BYTES + len(plaintext)) % PADDED_TO_BYTES)
+    return len(plaintext).to_bytes(LENGTH_BYTES) + plaintext + padding
+
+
+def _unpadded(padded: bytes) -> bytes:
+    end = LENGTH_BYTES + int.from_bytes(padded[:LENGTH_BYTES])
+    # A holder of the key can seal anything: one plaintext has one padding, so that nothing hides behind it.
+    if len(padded) != end + -end % PADDED_TO_BYTES or padded[end:].strip(b"\0"):
+        raise SealBroken
+    return padded[LENGTH_BYTES:end]
+
+
 def _associated_data(binding: Binding) -> bytes:
     b = binding
     return _encode(b"body", b.channel, b.patient, b.record, b.version, b.compartment, b.epoch, b.custodian)
@@ -203,6 +266,10 @@ def _associated_data(binding: Binding) -> bytes:
 def _envelope_info(context: EnvelopeContext) -> bytes:
     c = context
     return _encode(b"envelope", c.channel, c.patient, c.compartment, c.epoch, c.recipient)
+
+
+def _message_info(context: MessageContext, recipient: str) -> bytes:
+    return _encode(b"message key", context.channel, context.key, recipient)
 
 
 def _encode(use: bytes, *fields: str | int) -> bytes:
