@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from healthchain.app.consortium import CLINICIAN, initialise, opened
-from healthchain.app.demo import sample_files
+from healthchain.app.scenarios.records import sample_files
 from healthchain.config import DEFAULT
 from healthchain.contract.ids import Action, Purpose
 from healthchain.records import consenting, erasing

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from healthchain.app import demo as scenario
+from healthchain.app.scenarios import records as scenario
 
 from .program import Program, process
 
@@ -72,7 +72,7 @@ def test_the_facts_are_observed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         return 0
 
     monkeypatch.setattr("healthchain.records.erasing.erase_patient", nothing)
-    monkeypatch.setattr("healthchain.app.demo.canonical_json", lambda raw: raw + os.urandom(1))
+    monkeypatch.setattr("healthchain.app.scenarios.records.canonical_json", lambda raw: raw + os.urandom(1))
     told: list[str] = []
     facts = asyncio.run(scenario.run(tmp_path / "consortium", told.append, scenario.sample_files()[:2]))
     assert (facts.erased, facts.read_after_grant_identical) == (False, False)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from healthchain.app.demo import sample_files
+from healthchain.app.scenarios.records import sample_files
 
 from .bundles import bundle_file
 from .program import Ended, Program, process

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from healthchain.app.demo import sample_files
 from healthchain.app.input import read_file
+from healthchain.app.scenarios.records import sample_files
 from healthchain.records.bundle import ParsedBundle, parse_bundle
 
 ROOT = Path(__file__).parents[2]

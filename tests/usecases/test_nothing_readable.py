@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from healthchain.app.consortium import Consortium
-from healthchain.app.demo import sample_files
 from healthchain.app.input import read_file
+from healthchain.app.scenarios.records import sample_files
 from healthchain.contract.ids import Purpose
 from healthchain.errors import HealthChainError
 from healthchain.records import auditing, consenting, erasing

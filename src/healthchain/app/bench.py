@@ -20,8 +20,8 @@ from pathlib import Path
 from statistics import quantiles
 
 from healthchain.app.consortium import CLINICIAN, Consortium, initialise, opened
-from healthchain.app.demo import sample_files
 from healthchain.app.input import read_file
+from healthchain.app.scenarios.records import sample_files
 from healthchain.chaincode.dispatch import Response
 from healthchain.chaincode.stub import Stub
 from healthchain.config import Organisation, Topology

@@ -13,6 +13,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
+from healthchain.app.scenarios import Scenario, scenario
 from healthchain.cli.output import FAILED, FOUND, UNUSABLE, Output, failures, run_async
 
 app = typer.Typer(
@@ -89,21 +90,20 @@ def init(
         )
 
 
-@app.command(epilog="Example: healthchain demo --json")
+@app.command(epilog="Example: healthchain demo --scenario claim --json")
 def demo(
+    chosen: Annotated[Scenario, typer.Option("--scenario", help="What to show.")] = Scenario.RECORDS,
     folder: Annotated[
         Path | None, typer.Option("--dir", help="Keep the consortium here; default: thrown away.")
     ] = None,
     json: Json = False,
 ) -> None:
-    """Walk synthetic records through a consortium: import, refuse, grant, read, revoke, audit, erase, verify."""
+    """Walk synthetic patients' records through a consortium, or a claim, an emergency, a vote, an outbreak."""
     import tempfile
-
-    from healthchain.app import demo as scenario
 
     output = Output(as_json=json)
     with failures(output), tempfile.TemporaryDirectory() as scratch:
-        facts = run_async(scenario.run(folder or Path(scratch) / "consortium", output.say))
+        facts = run_async(scenario(chosen)(folder or Path(scratch) / "consortium", output.say))
         output.result(asdict(facts), f"{facts.transactions} transactions in {facts.blocks} blocks.")
 
 

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
 from healthchain.app.consortium import CLINICIAN, Consortium, initialise, opened
 from healthchain.app.input import read_file
+from healthchain.app.scenarios import Say
 from healthchain.app.verify import verify
 from healthchain.config import DEFAULT
 from healthchain.contract import keys as contract_keys
@@ -32,9 +33,6 @@ from healthchain.records.importing import Imported, import_bundle
 HOSPITAL, CLINIC, INSURER = "general-hospital", "city-clinic", "mutual-insurance"
 TRACES_MAX = 16  # each is looked for in every byte of every peer
 DAY_MS = 24 * 60 * 60 * 1000
-
-Say = Callable[[str], None]
-"""Told each step in words, as it happens."""
 
 
 @dataclass(frozen=True, slots=True)
