@@ -14,6 +14,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from healthchain.app.scenarios import Scenario, scenario
+from healthchain.cli.options import Folder, Json, Org, Patient, PurposeOption
 from healthchain.cli.output import FAILED, FOUND, UNUSABLE, Output, failures, run_async
 
 app = typer.Typer(
@@ -23,12 +24,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-
-Folder = Annotated[Path, typer.Option("--dir", help="The consortium's folder.", envvar="HEALTHCHAIN_DIR")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
-Org = Annotated[str, typer.Option("--org", help="The organisation that acts, as the topology names it.")]
-Patient = Annotated[str, typer.Option("--patient", help="The patient's pseudonym.")]
-PurposeOption = Annotated[str, typer.Option("--purpose", help="Purpose of use: TREAT, HPAYMT, HOPERAT, PATRQT, ...")]
 
 
 def run(arguments: Sequence[str]) -> int:
