@@ -103,8 +103,6 @@ def read_topology(text: str) -> Topology:
         raise TopologyInvalid(f"the topology file: {error}") from None
     if topology.blocks.bytes_preferred > topology.blocks.bytes_max:
         raise TopologyInvalid("the topology file: blocks.bytes_preferred is more than blocks.bytes_max; lower it")
-    if not {"hospital", "agency"}.issubset(one.kind for one in topology.organisations):
-        raise TopologyInvalid("the topology file: a consortium needs a hospital, and an agency which licenses it")
     names = [one.name for one in topology.organisations]
     if len(set(names)) != len(names) or len({one.msp_id for one in topology.organisations}) != len(names):
         raise TopologyInvalid("the topology file: two organisations have one name; rename one of them")
@@ -117,6 +115,8 @@ def read_topology(text: str) -> Topology:
                 f"the topology file: the name {one.name} makes an MSP id of {PSEUDONYM_LENGTH} letters, which only"
                 " pseudonyms have: choose a longer or shorter one"
             )
+    if not {"hospital", "agency"}.issubset(one.kind for one in topology.organisations):
+        raise TopologyInvalid("the topology file: a consortium needs a hospital, and an agency which licenses it")
     return topology
 
 

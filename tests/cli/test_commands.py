@@ -30,10 +30,12 @@ def test_init_says_who_the_members_are(program: Program, tmp_path: Path) -> None
 def test_init_takes_a_topology(program: Program, tmp_path: Path) -> None:
     file = tmp_path / "members.toml"
     file.write_text(
-        'channel = "two"\n[[organisations]]\nname = "a"\nkind = "hospital"\ntitle = "Ä"\n', encoding="utf-8"
+        'channel = "two"\n[[organisations]]\nname = "a"\nkind = "hospital"\ntitle = "Ä"\n'
+        '[[organisations]]\nname = "b"\nkind = "agency"\n',
+        encoding="utf-8",
     )
     assert program.done("init", "--dir", tmp_path / "c", "--topology", file) == {
-        "organisations": ["a"],
+        "organisations": ["a", "b"],
         "channel": "two",
     }
     assert program.done("patients", "--dir", tmp_path / "c", "--org", "a") == {"patients": []}
@@ -194,8 +196,8 @@ def test_bench_gives_the_named_figures(program: Program, workload: str) -> None:
     assert (figures["workload"], figures["organisations"], figures["in_flight"]) == (workload, 3, 20)
 
 
-def test_bench_of_one_member_for_people(program: Program) -> None:
-    ended = program("bench", "--organisations", "1", "--in-flight", "1", "--seconds", "0.1", "--records-before", "3")
+def test_bench_of_two_members_for_people(program: Program) -> None:
+    ended = program("bench", "--organisations", "2", "--in-flight", "1", "--seconds", "0.1", "--records-before", "3")
     assert ended.status == 0
     assert "transactions_per_second " in ended.stdout
 

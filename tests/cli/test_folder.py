@@ -101,7 +101,9 @@ def test_a_half_made_folder_says_what_to_do(program: Program, tmp_path: Path) ->
 
 def test_an_init_of_another_topology_is_refused(program: Program, made: Path, tmp_path: Path) -> None:
     file = tmp_path / "other.toml"
-    file.write_text('[[organisations]]\nname = "other"\nkind = "hospital"\n')
+    file.write_text(
+        '[[organisations]]\nname = "a"\nkind = "hospital"\n[[organisations]]\nname = "b"\nkind = "agency"\n'
+    )
     ended = program("init", "--dir", made, "--topology", file, "--json")
     assert ended.status == 2
     assert "another topology" in ended.document["error"]

@@ -10,6 +10,8 @@ from healthchain.config import DEFAULT, Blocks, Organisation, Topology, Topology
 from healthchain.errors import BadInput
 
 ONE = '[[organisations]]\nname = "a"\nkind = "hospital"\n'
+AGENCY = '[[organisations]]\nname = "z"\nkind = "agency"\n'
+NEEDED = (Organisation("the-hospital-needed", "hospital"), Organisation("the-agency-needed", "agency"))
 
 NAMES = st.from_regex(r"[a-z][a-z0-9]{0,8}(-[a-z0-9]{1,8}){0,2}", fullmatch=True).filter(
     lambda name: len(Organisation(name, "hospital").msp_id) != 22
@@ -33,7 +35,7 @@ TOPOLOGIES = st.builds(
     Topology,
     organisations=st.lists(
         ORGANISATIONS, min_size=1, max_size=5, unique_by=(lambda one: one.name, lambda one: one.msp_id)
-    ).map(tuple),
+    ).map(lambda some: (*some, *NEEDED)),
     channel=st.from_regex(r"[a-z][a-z0-9.-]{0,59}", fullmatch=True),
     blocks=BLOCKS,
 )
@@ -59,6 +61,8 @@ FAULTS = {
     ONE + "[blocks]\nbytes_preferred = 50000000\nbytes_max = 2000000": "blocks.bytes_preferred is more than",
     ONE + "[blocks]\ntimeout_ms = 1.5": "$.blocks.timeout_ms",
     ONE + "[blocks]\nsize = 1": "unknown field `size` - at `$.blocks`",
+    ONE: "a consortium needs a hospital, and an agency",
+    AGENCY: "a consortium needs a hospital, and an agency",
     "name = ": "at end of document",
     "a = 1\na = 2\nb = 3": "at line 2",
     "a = " + "9" * 5000: "the topology file",
@@ -109,7 +113,7 @@ def test_an_unknown_organisation_is_answered_with_those_there_are() -> None:
 
 @pytest.mark.parametrize("length", range(1, 41))
 def test_a_name_of_any_length_is_taken_or_refused_in_words(length: int) -> None:
-    text = f'[[organisations]]\nname = "{"a" * length}"\nkind = "hospital"\n'
+    text = f'[[organisations]]\nname = "{"a" * length}"\nkind = "hospital"\n{AGENCY}'
     if length + len("MSP") == 22:
         with pytest.raises(TopologyInvalid, match="choose a longer or shorter one"):
             read_topology(text)

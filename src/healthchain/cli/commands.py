@@ -387,7 +387,7 @@ def verify(folder: Folder, json: Json = False) -> None:
 @app.command(epilog="Example: healthchain bench --workload record --organisations 3 --in-flight 300 --seconds 10")
 def bench(
     workload: Annotated[str, typer.Option(help="put, record or import.")] = "record",
-    organisations: Annotated[int, typer.Option(min=1, max=50, help="Members of the consortium.")] = 3,
+    organisations: Annotated[int, typer.Option(min=2, max=50, help="Members of the consortium.")] = 3,
     in_flight: Annotated[int, typer.Option("--in-flight", min=1, max=2000, help="Transactions at once.")] = 300,
     seconds: Annotated[float, typer.Option(min=0.1, max=3600, help="How long to measure.")] = 10,
     records_before: Annotated[int, typer.Option("--records-before", min=0, help="Records on the ledger first.")] = 0,
