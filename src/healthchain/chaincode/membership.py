@@ -21,6 +21,13 @@ class Standing(StrEnum):
     REMOVED = "removed"  # for good
 
 
+BARRED = {
+    Standing.SUSPENDED: "MEMBER_SUSPENDED: the caller's organisation is suspended",
+    Standing.REMOVED: "MEMBER_REMOVED: the caller's organisation was removed from the consortium",
+}
+"""What the network answers to those who do not take part: the same codes and words as the contract would."""
+
+
 class Membership(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`msp_config` is Fabric's `MSPConfig`, `orderer` a certificate in PEM; empty: as block 0 has them."""
 

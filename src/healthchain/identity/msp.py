@@ -189,10 +189,14 @@ class MSP:
 
 
 class MSPs(Mapping[str, MSP]):
-    """All members' MSPs, and a cache of the identities they validated, by the creator's bytes as received."""
+    """All members' MSPs, and a cache of the identities they validated, by the creator's bytes as received.
 
-    def __init__(self, msps: Mapping[str, MSP]) -> None:
+    `barred` says of organisations that are no members any more, or not at present, what they are told.
+    """
+
+    def __init__(self, msps: Mapping[str, MSP], barred: Mapping[str, str] | None = None) -> None:
         self._msps = dict(msps)
+        self._barred = dict(barred or {})
         self._identities: dict[bytes, Identity] = {}
 
     def identify(self, creator: bytes) -> Identity:
@@ -206,7 +210,8 @@ class MSPs(Mapping[str, MSP]):
             raise IdentityRefused("the creator does not decode: send a Fabric SerializedIdentity") from None
         msp = self._msps.get(serialized.mspid)
         if msp is None:
-            raise IdentityRefused("the creator's organisation is not a member of this channel")
+            said = self._barred.get(serialized.mspid, "the creator's organisation is not a member of this channel")
+            raise IdentityRefused(said)
         identity = msp.validate(serialized.id_bytes)
         if len(self._identities) >= CACHED_IDENTITIES_MAX:
             self._identities.clear()

@@ -1,28 +1,43 @@
-"""What block 0 settles for everything that follows: members, designated orderers, policies."""
+"""What the rules go by at one height: members, designated orderers, policies. Block 0 says it first."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from fabric_protos.common import common_pb2, policies_pb2
 
-from healthchain.identity.msp import MSP, Identity, IdentityRefused, MSPs, Role
-from healthchain.identity.policy import CompiledPolicy, PolicyMalformed, compile_policy
+from healthchain.chaincode.membership import Membership
+from healthchain.identity.msp import MSP, Identity, IdentityRefused, Role
+from healthchain.identity.policy import CompiledPolicy, PolicyMalformed, compile_policy, majority
+from healthchain.ledger.membership import Memberships, member_msps, orderers
 from healthchain.wire.block import quorum
 from healthchain.wire.channel import ChannelConfig, ChannelMalformed, Consenter, config_hash, read_genesis
 from healthchain.wire.lifecycle import ChaincodeDefinition
 
+AS_FOUNDED: Mapping[str, Membership] = MappingProxyType({})
+
 
 class Channel:
-    """Members' MSPs, endorsement policies and consenters' keys, read from block 0; raises ChannelMalformed."""
+    """Active members' MSPs, endorsement policies and orderers' keys; a value that never changes.
 
-    def __init__(self, genesis: common_pb2.Block) -> None:
+    What is in force for the next block is `Ledger.channel`. Raises ChannelMalformed for block 0 only: what was agreed
+    to later is taken as far as it makes sense, for no row of the state may stop a peer.
+    """
+
+    def __init__(self, genesis: common_pb2.Block, memberships: Memberships = AS_FOUNDED) -> None:
         self.genesis = genesis
+        self.memberships = memberships
         self.config: ChannelConfig = read_genesis(genesis)
         self.config_hash = config_hash(genesis)
-        self.msps = MSPs({one.msp_id: MSP.from_config(one.msp_config) for one in self.config.organizations})
-        self._consenters = {one.id: self._orderer(one) for one in self.config.consenters}
+        _require_orderers(self.config)
+        self.msps, self._known = member_msps(self.config, memberships)
+        self.consenters: Mapping[int, Identity] = orderers(self.config, memberships, self.msps)
         self._policies: dict[bytes, CompiledPolicy | None] = {}
+
+    def following(self, memberships: Memberships) -> Channel:
+        """As these rows change it; the same one if they change nothing."""
+        return self if memberships == self.memberships else Channel(self.genesis, memberships)
 
     @property
     def id(self) -> str:
@@ -30,39 +45,60 @@ class Channel:
 
     @property
     def msp_ids(self) -> tuple[str, ...]:
-        return tuple(one.msp_id for one in self.config.organizations)
+        """Of the active members."""
+        return tuple(self.msps)
+
+    @property
+    def majority(self) -> int:
+        """Active members that must endorse; one at least, so that nothing is valid where there is none."""
+        return majority(len(self.msps)) or 1
 
     @property
     def quorum(self) -> int:
-        """Signatures that a block needs: 2f + 1 of 3f + 1 designated orderers."""
-        return quorum(len(self._consenters))
+        """Signatures that a block needs: 2f + 1 of 3f + 1 designated orderers; one at least."""
+        return quorum(len(self.consenters)) or 1
 
-    def consenter(self, id: int) -> Identity | None:  # noqa: A002 (Fabric's name)
-        return self._consenters.get(id)
+    def consenter_id(self, serialized: bytes) -> int | None:
+        """Under which the holder of this identity signs blocks; None if it is no active member's orderer now."""
+        try:
+            fingerprint = self.msps.identify(serialized).fingerprint
+        except IdentityRefused:
+            return None
+        return next((id for id, one in self.consenters.items() if one.fingerprint == fingerprint), None)  # noqa: A001
 
     def endorsement_satisfied(self, definition: ChaincodeDefinition | None, endorsers: Sequence[Identity]) -> bool:
-        """The definition's signature policy, or (also for `_lifecycle`) the channel's: a majority of members' peers."""
+        """The definition's signature policy, or (also for `_lifecycle`) the channel's: a majority of members' peers.
+
+        `endorsers` are identities that `msps` knows: those of active members.
+        """
         if definition is None or definition.signature_policy is None:
             endorsing = {one.msp_id for one in endorsers if one.role is Role.PEER}
-            return len(endorsing) >= len(self.config.organizations) // 2 + 1
+            return len(endorsing) >= self.majority
         encoded = definition.signature_policy
         if encoded not in self._policies:
             self._policies[encoded] = self._compiled(encoded)
         policy = self._policies[encoded]
         return policy is not None and policy.evaluate(endorsers)
 
-    def _orderer(self, consenter: Consenter) -> Identity:
-        try:
-            identity = self.msps[consenter.msp_id].validate(consenter.identity)
-        except IdentityRefused as refused:
-            raise ChannelMalformed(f"an orderer of block 0 is no member: {refused}") from None
-        if identity.role is not Role.ORDERER:
-            raise ChannelMalformed("an orderer of block 0 has a certificate for something else")
-        return identity
-
     def _compiled(self, encoded: bytes) -> CompiledPolicy | None:
-        """None for a policy that makes no sense: nothing satisfies it."""
+        """None for a policy that makes no sense: nothing satisfies it. It may well name a suspended member."""
         try:
-            return compile_policy(policies_pb2.SignaturePolicyEnvelope.FromString(encoded), self.msps)
+            return compile_policy(policies_pb2.SignaturePolicyEnvelope.FromString(encoded), self._known)
         except PolicyMalformed:
             return None
+
+
+def _require_orderers(config: ChannelConfig) -> None:
+    """Block 0's, by block 0's own MSPs. Raises ChannelMalformed."""
+    msps = {one.msp_id: MSP.from_config(one.msp_config) for one in config.organizations}
+    for one in config.consenters:
+        _require_orderer(msps[one.msp_id], one)
+
+
+def _require_orderer(msp: MSP, consenter: Consenter) -> None:
+    try:
+        identity = msp.validate(consenter.identity)
+    except IdentityRefused as refused:
+        raise ChannelMalformed(f"an orderer of block 0 is no member: {refused}") from None
+    if identity.role is not Role.ORDERER:
+        raise ChannelMalformed("an orderer of block 0 has a certificate for something else")

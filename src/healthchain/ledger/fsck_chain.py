@@ -16,7 +16,8 @@ from google.protobuf.message import DecodeError
 from healthchain.ledger.channel import Channel
 from healthchain.ledger.fsck_log import Findings, Frame
 from healthchain.ledger.fsck_private import PrivateLog
-from healthchain.ledger.ledger import chained_commit_hash, read_definitions
+from healthchain.ledger.ledger import RULES, chained_commit_hash, changes_rules, read_definitions
+from healthchain.ledger.membership import read_memberships
 from healthchain.ledger.mvcc import Outcome, check
 from healthchain.ledger.quorum import BlockRefused, block_signature_checks, check_link
 from healthchain.ledger.recovery import decode_block
@@ -25,17 +26,20 @@ from healthchain.ledger.validate import NO_FATE, Decoded, SignatureCheck, prelim
 from healthchain.ledger.view import Value
 from healthchain.wire.block import commit_hash, header_hash, transaction_codes
 from healthchain.wire.codes import Code
-from healthchain.wire.lifecycle import LIFECYCLE, ChaincodeDefinition
+from healthchain.wire.lifecycle import ChaincodeDefinition
 
 BLOCK_LOG = "block log"
-_LIFECYCLE_PREFIX = state_key(LIFECYCLE, "")
 
 
 @dataclass(slots=True)
 class Rebuilt:
-    """What the blocks give. Of a value only its hash is kept: the memory holds keys, versions and hashes."""
+    """What the blocks give. Of a value only its hash is kept: the memory holds keys, versions and hashes.
+
+    `channel` is what is in force for the next block, as far as they were applied.
+    """
 
     private: PrivateLog
+    channel: Channel
     whole: bool = True
     tip_hash: bytes = b""
     commit_hashes: list[bytes] = field(default_factory=list)
@@ -45,7 +49,7 @@ class Rebuilt:
     transactions: dict[bytes, bytes] = field(default_factory=dict)
     blocks: list[bytes] = field(default_factory=list)
     definitions: dict[str, ChaincodeDefinition] = field(default_factory=dict)
-    _lifecycle: dict[bytes, Value] = field(default_factory=dict)
+    _rules: dict[bytes, Value] = field(default_factory=dict)
     _sorted: list[bytes] = field(default_factory=list)
     _unsorted: list[bytes] = field(default_factory=list)
 
@@ -67,16 +71,16 @@ class Rebuilt:
             if version is not None:
                 yield self._sorted[index], version
 
-    # ledger.LifecycleState
+    # ledger.RulesState
 
     def get(self, namespace: str, key: str) -> Value | None:
-        return self._lifecycle.get(state_key(namespace, key))
+        return self._rules.get(state_key(namespace, key))
 
     def range(self, namespace: str, start: str, end: str) -> Iterator[tuple[str, Value]]:
         first, last = state_key(namespace, start), state_key(namespace, end)
-        for key in sorted(self._lifecycle):
+        for key in sorted(self._rules):
             if first <= key < last:
-                yield key[len(_LIFECYCLE_PREFIX) :].decode(), self._lifecycle[key]
+                yield key[len(state_key(namespace, "")) :].decode(), self._rules[key]
 
     def apply(self, outcome: Outcome) -> None:
         for key, version in outcome.overwritten:
@@ -84,8 +88,9 @@ class Rebuilt:
         for key, (version, value) in outcome.state.items():
             self._write(key, version, value)
         self.private.apply(outcome.hashed)
-        if any(key.startswith(_LIFECYCLE_PREFIX) for key in outcome.state):
+        if changes_rules(outcome.state):
             self.definitions = read_definitions(self)
+            self.channel = self.channel.following(read_memberships(self))
 
     def _write(self, key: bytes, version: int, value: bytes | None) -> None:
         before = self.state.pop(key, None)
@@ -93,13 +98,13 @@ class Rebuilt:
             self.history.add(history_prefix(key) + before[:8])
         if value is None:
             self.history.add(history_prefix(key) + U64.pack(version))
-            self._lifecycle.pop(key, None)
+            self._rules.pop(key, None)
             return
         self.state[key] = U64.pack(version) + sha256(value).digest()
         if before is None:
             self._unsorted.append(key)
-        if key.startswith(_LIFECYCLE_PREFIX):
-            self._lifecycle[key] = Value(value, unpack_version(version))
+        if key.startswith(RULES):
+            self._rules[key] = Value(value, unpack_version(version))
 
 
 def rebuild(
@@ -111,14 +116,14 @@ def rebuild(
     progress: Callable[[int], None],
 ) -> Rebuilt:
     """Up to the first block that is not whole: then `whole` is False, for nothing after it can be computed."""
-    rebuilt = Rebuilt(private)
+    rebuilt = Rebuilt(private, channel)
     for frame in frames:
         number = len(rebuilt.blocks)
         block = _decoded(frame, number, findings)
-        if block is None or not _linked(block, number, rebuilt, genesis, channel, findings):
+        if block is None or not _linked(block, number, rebuilt, genesis, findings):
             rebuilt.whole = False
             return rebuilt
-        _apply(block, frame, rebuilt, channel, findings)
+        _apply(block, frame, rebuilt, findings)
         progress(number)
     if not rebuilt.blocks:
         findings.add(BLOCK_LOG, "there is no block")
@@ -142,7 +147,6 @@ def _linked(
     number: int,
     rebuilt: Rebuilt,
     genesis: common_pb2.Block,
-    channel: Channel,
     findings: Findings,
 ) -> bool:
     """Whether it is the block that the orderers agreed on; without that, what it holds means nothing."""
@@ -157,7 +161,7 @@ def _linked(
             findings.add(where, "is another channel's")
             return False
         return True
-    return _signed(block, number, channel, findings)
+    return _signed(block, number, rebuilt.channel, findings)
 
 
 def _signed(block: common_pb2.Block, number: int, channel: Channel, findings: Findings) -> bool:
@@ -171,10 +175,10 @@ def _signed(block: common_pb2.Block, number: int, channel: Channel, findings: Fi
     return True
 
 
-def _apply(block: common_pb2.Block, frame: Frame, rebuilt: Rebuilt, channel: Channel, findings: Findings) -> None:
+def _apply(block: common_pb2.Block, frame: Frame, rebuilt: Rebuilt, findings: Findings) -> None:
     number = block.header.number
-    decoded = decode_block(block, channel)
-    outcome = check(number, [one.effects for one in decoded], _preliminary(number, decoded, rebuilt, channel), rebuilt)
+    decoded = decode_block(block, rebuilt.channel)
+    outcome = check(number, [one.effects for one in decoded], _preliminary(number, decoded, rebuilt), rebuilt)
     previous = rebuilt.commit_hashes[-1] if rebuilt.commit_hashes else b""
     committed = chained_commit_hash(outcome, previous)
     _compare_stored(block, outcome.codes, committed, findings)
@@ -187,7 +191,7 @@ def _apply(block: common_pb2.Block, frame: Frame, rebuilt: Rebuilt, channel: Cha
     rebuilt.tip_hash = header_hash(block)
 
 
-def _preliminary(number: int, decoded: Sequence[Decoded], rebuilt: Rebuilt, channel: Channel) -> list[int]:
+def _preliminary(number: int, decoded: Sequence[Decoded], rebuilt: Rebuilt) -> list[int]:
     if number == 0:
         return [one.code for one in decoded]
     verdicts: dict[tuple[bytes, bytes, bytes], bool] = {}
@@ -200,7 +204,11 @@ def _preliminary(number: int, decoded: Sequence[Decoded], rebuilt: Rebuilt, chan
         return verdicts[key]
 
     return preliminary_codes(
-        decoded, verdict, channel, rebuilt.definitions, lambda tx_id: bytes.fromhex(tx_id) in rebuilt.transactions
+        decoded,
+        verdict,
+        rebuilt.channel,
+        rebuilt.definitions,
+        lambda tx_id: bytes.fromhex(tx_id) in rebuilt.transactions,
     )
 
 

@@ -8,7 +8,7 @@ all was durable.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import Protocol
 from fabric_protos.common import common_pb2
 
 from healthchain.ledger.channel import Channel
+from healthchain.ledger.membership import PREFIX, read_memberships
 from healthchain.ledger.mvcc import Outcome, PrivateHashWrite, check, range_end
 from healthchain.ledger.private import PrivateDataMissing, body_holds, body_key, decode_body
 from healthchain.ledger.segments import LogCorrupted, SegmentedLog
@@ -43,6 +44,8 @@ from healthchain.wire.transaction import decode_action, decode_header
 
 Bodies = Mapping[bytes, bytes]
 """`private.body_key` -> private log body, of one block."""
+RULES = (state_key(LIFECYCLE, ""), PREFIX)
+"""How keys of the state begin that say what holds for the next block."""
 
 
 @dataclass(slots=True)
@@ -105,7 +108,7 @@ class Ledger:
 
     def __init__(self, folder: Path, channel: Channel) -> None:
         self.folder = folder
-        self.channel = channel
+        self.channel = channel  # in force for the next block
         self.block_log = SegmentedLog(folder / "blocks")
         self.private_log = SegmentedLog(folder / "private")
         self.state = StateStore(folder / "state")
@@ -323,13 +326,13 @@ class Ledger:
         commit.update.hashed = hashed
         self.state.apply(commit.update)
         self.tip_hash = commit.header_hash
-        lifecycle = state_key(LIFECYCLE, "")
-        if any(key.startswith(lifecycle) for key in commit.update.state):
-            self.load_definitions()
+        if changes_rules(commit.update.state):
+            self.load_rules()
 
-    def load_definitions(self) -> None:
-        """The chaincodes that the members committed to, from the `_lifecycle` namespace."""
+    def load_rules(self) -> None:
+        """What the state says of the next block's rules: the chaincodes that are defined, and who takes part."""
         self.definitions = read_definitions(self)
+        self.channel = self.channel.following(read_memberships(self))
 
     def close(self) -> None:
         """Without making the tables durable: that is `recovery.close_ledger`."""
@@ -338,14 +341,19 @@ class Ledger:
         self.private_log.close()
 
 
-class LifecycleState(Protocol):
-    """As much of a `View` as the chaincode definitions need."""
+def changes_rules(keys: Iterable[bytes]) -> bool:
+    """Whether writing these keys may change what `load_rules` reads."""
+    return any(key.startswith(RULES) for key in keys)
+
+
+class RulesState(Protocol):
+    """As much of a `View` as the rules are read from."""
 
     def get(self, namespace: str, key: str) -> Value | None: ...
     def range(self, namespace: str, start: str, end: str) -> Iterator[tuple[str, Value]]: ...
 
 
-def read_definitions(state: LifecycleState) -> dict[str, ChaincodeDefinition]:
+def read_definitions(state: RulesState) -> dict[str, ChaincodeDefinition]:
     """By name. What is incomplete or does not decode defines nothing, on every peer alike."""
     metadata = "namespaces/metadata/"
     fields = ("Sequence", "EndorsementInfo", "ValidationInfo", "Collections")

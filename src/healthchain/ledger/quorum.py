@@ -36,7 +36,7 @@ def check_block(
 
 
 def check_quorum(block: common_pb2.Block, channel: Channel, verdict: Callable[[SignatureCheck], bool]) -> None:
-    """Step 5. Raises BlockRefused."""
+    """Step 5, by the members as the block before left them. Raises BlockRefused."""
     signed = {check.identity.fingerprint for check in block_signature_checks(block, channel) if verdict(check)}
     if len(signed) < channel.quorum:
         raise BlockRefused(
@@ -78,7 +78,7 @@ def block_signature_checks(block: common_pb2.Block, channel: Channel) -> list[Si
     header = encoded_header(block)
     checks = []
     for one in found:
-        consenter = channel.consenter(one.consenter)
+        consenter = channel.consenters.get(one.consenter)
         if consenter is not None:
             digest = sha256(signed_bytes(value, one.identifier_header, header)).digest()
             checks.append(SignatureCheck(consenter, digest, one.signature))

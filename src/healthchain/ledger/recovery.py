@@ -53,10 +53,10 @@ def open_ledger(
             shutil.rmtree(folder / "state")
             ledger = _opened(folder, channel, opened)
         _check_channel(ledger, genesis)
+        ledger.load_rules()  # a block is decoded by the rules of its time, from the savepoint on
         _replay(ledger, progress)
         if ledger.height == 0:
             _join(ledger, genesis)
-        ledger.load_definitions()
         opened.pop_all()
     return ledger
 
