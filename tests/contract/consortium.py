@@ -107,6 +107,14 @@ def register(chain: Chain, patient: str) -> None:
     chain.submit(DOCTOR_A, "patients:Register", registered(patient), envelopes)
 
 
+def disclosing(session: str, *records: tuple[str, int], patient: str = ALICE) -> dict[str, Any]:
+    return {
+        "session": session,
+        "patient": patient,
+        "records": [{"id": record, "version": version} for record, version in records],
+    }
+
+
 def write(chain: Chain, record: str, version: int, compartment: str) -> None:
     arguments = {"patient": ALICE, "records": [written(record, version, compartment)]}
     chain.submit(DOCTOR_A, "records:Write", arguments, body(record, version))
@@ -125,7 +133,8 @@ def full_chain() -> Chain:
     """One hour on. Alice: R1 (version 2) and R4 (erased) in K[0], R2 in K[1], R3 in K[2]; K[3] is at epoch 2.
 
     Hospital B may read and contribute to K[0], K[1] for TREAT, the insurer read K[0] for HPAYMT; the agency's
-    consent for K[0] has expired, the insurer's for K[3] was revoked. Bob is erased.
+    consent for K[0] has expired, the insurer's for K[3] was revoked. Bob is erased. Each session of staff that runs has
+    disclosed all that it may read.
     """
     chain = Chain()
     chain.submit(ADMIN_A, "members:Found", {"members": MEMBERS})
@@ -173,3 +182,7 @@ def _sessions(chain: Chain) -> None:
     chain.submit(AGENT, "sessions:Open", opened("by agent", "HPAYMT"))
     chain.submit(OFFICER, "sessions:Open", opened("by officer", "PUBHLTH"))
     chain.submit(PATIENT, "sessions:Open", opened("by patient", "PATRQT"))
+    chain.submit(DOCTOR_A, "records:Disclose", disclosing(BY_A, (R1, 2), (R2, 1), (R3, 1)))
+    chain.submit(DOCTOR_B, "records:Disclose", disclosing(BY_B, (R1, 2), (R2, 1)))
+    chain.submit(DOCTOR_B, "records:Disclose", disclosing(BY_B_NARROW, (R2, 1)))
+    chain.submit(AGENT, "records:Disclose", disclosing(BY_AGENT, (R1, 2)))

@@ -26,6 +26,7 @@ from .consortium import (
     PATIENT,
     STRANGER,
     K,
+    disclosing,
     ident,
     license_all,
     register,
@@ -150,6 +151,8 @@ class Access(RuleBasedStateMachine):
         visible = self.model.visible(caller, session, self.now_ms)
         known = [self.model.records.get(one) for one in sorted(records)]
         allowed = all(one is not None and one.compartment in visible for one in known)
+        versions = [(one, found.version if found else 1) for one, found in zip(sorted(records), known, strict=True)]
+        self.attempt(allowed, caller, "records:Disclose", disclosing(session, *versions))
         arguments = {"session": session, "patient": ALICE, "records": sorted(records)}
         answer = self.attempt(allowed, caller, "records:Read", arguments)
         if allowed:

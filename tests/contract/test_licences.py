@@ -22,6 +22,7 @@ from .consortium import (
     STRANGER,
     K,
     body,
+    disclosing,
     granted,
     licence,
     opened,
@@ -108,6 +109,7 @@ def test_a_lapsed_licence_leaves_yesterdays_records_readable(chain: Chain) -> No
     chain.submit(PATIENT, "consents:Grant", consent, sealed([], 1))
     later = opened("later", "TREAT", end_ms=START_MS + 4 * HOUR)
     chain.submit(DOCTOR_B, "sessions:Open", later)
+    chain.submit(DOCTOR_B, "records:Disclose", disclosing(later["id"], (R1, 2)))
     read = chain.evaluate(DOCTOR_B, "records:Read", {"session": later["id"], "patient": ALICE, "records": [R1]})
     assert [one["id"] for one in read["records"]] == [R1]
 

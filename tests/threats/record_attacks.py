@@ -14,7 +14,8 @@ from google.protobuf.message import Message
 from healthchain.app.consortium import CLINICIAN, Consortium
 from healthchain.config import CHAINCODE
 from healthchain.contract import keys as contract_keys
-from healthchain.contract import records, sessions
+from healthchain.contract import reading as contract_reading
+from healthchain.contract import sessions
 from healthchain.contract.ids import BODIES, Purpose, body_key
 from healthchain.errors import HealthChainError
 from healthchain.ledger.recovery import MARKER
@@ -121,9 +122,11 @@ def without_session(stage: Stage) -> bool:
     async def work(consortium: Consortium) -> bool:
         actor = clinician(consortium)
         async with reading.session(actor, stage.patient, Purpose.TREAT) as opened:
-            ids = tuple(one.id for one in await opened.headers())
-        asked = records.Read(session=random_id(), patient=stage.patient, records=ids)
-        return await succeeds(actor.ask("records:Read", asked, records.Records))
+            headers = await opened.headers()
+            await opened.read(headers)
+            ids = tuple(one.id for one in headers)
+        asked = contract_reading.Read(session=random_id(), patient=stage.patient, records=ids)
+        return await succeeds(actor.ask("records:Read", asked, contract_reading.Records))
 
     return stage.play(work)
 
@@ -150,7 +153,7 @@ def colleagues_session(stage: Stage) -> bool:
 
     async def work(consortium: Consortium) -> bool:
         async with reading.session(clinician(consortium), stage.patient, Purpose.TREAT) as opened:
-            asked = msgspec.json.encode(records.List(session=opened.id, patient=stage.patient))
+            asked = msgspec.json.encode(contract_reading.List(session=opened.id, patient=stage.patient))
             return await succeeds(connect(consortium, HOSPITAL, colleague).evaluate("records:List", asked))
 
     return stage.play(work)
@@ -165,7 +168,7 @@ def session_after_its_end(stage: Stage) -> bool:
         then = connect(consortium, HOSPITAL, who, offset_ms=-4 * 60 * 1000)
         opening = sessions.Open(random_id(), stage.patient, Purpose.TREAT, now_ms() - 3 * 60 * 1000)
         await then.submit("sessions:Open", msgspec.json.encode(opening))
-        asked = msgspec.json.encode(records.List(session=opening.id, patient=stage.patient))
+        asked = msgspec.json.encode(contract_reading.List(session=opening.id, patient=stage.patient))
         return await succeeds(connect(consortium, HOSPITAL, who).evaluate("records:List", asked))
 
     return stage.play(work)
@@ -180,10 +183,10 @@ def session_after_revocation(stage: Stage) -> bool:
         actor = clinician(consortium, CLINIC)
         opening = sessions.Open(random_id(), stage.patient, Purpose.TREAT, now_ms() + 60_000)
         await actor.submit("sessions:Open", opening)
-        asked = records.List(session=opening.id, patient=stage.patient)
-        assert await succeeds(actor.ask("records:List", asked, records.Headers))
+        asked = contract_reading.List(session=opening.id, patient=stage.patient)
+        assert await succeeds(actor.ask("records:List", asked, contract_reading.Headers))
         await revoke(consortium, stage.patient)
-        return await succeeds(actor.ask("records:List", asked, records.Headers))
+        return await succeeds(actor.ask("records:List", asked, contract_reading.Headers))
 
     return stage.play(work)
 
@@ -242,9 +245,11 @@ def old_key_after_revocation(stage: Stage) -> bool:
 async def sealed_bodies(consortium: Consortium, patient: str) -> list[bytes]:
     actor = clinician(consortium)
     async with reading.session(actor, patient, Purpose.TREAT) as opened:
-        ids = tuple(one.id for one in await opened.headers())
-        asked = records.Read(session=opened.id, patient=patient, records=ids)
-        answer = await actor.ask("records:Read", asked, records.Records)
+        headers = await opened.headers()
+        await opened.read(headers)
+        ids = tuple(one.id for one in headers)
+        asked = contract_reading.Read(session=opened.id, patient=patient, records=ids)
+        answer = await actor.ask("records:Read", asked, contract_reading.Records)
     return [one.body[-64:] for one in answer.records]
 
 
@@ -274,8 +279,10 @@ def read_into_a_block(stage: Stage) -> bool:
     async def work(consortium: Consortium) -> list[bytes]:
         bodies = await sealed_bodies(consortium, stage.patient)
         async with reading.session(clinician(consortium), stage.patient, Purpose.TREAT) as opened:
-            ids = tuple(one.id for one in await opened.headers())
-            asked = records.Read(session=opened.id, patient=stage.patient, records=ids)
+            headers = await opened.headers()
+            await opened.read(headers)
+            ids = tuple(one.id for one in headers)
+            asked = contract_reading.Read(session=opened.id, patient=stage.patient, records=ids)
             await succeeds(opened.actor.submit("records:Read", asked))
         await erasing.erase_patient(consortium.patient(stage.patient), stage.patient)
         return bodies

@@ -11,7 +11,7 @@ import pytest
 
 from healthchain.app.consortium import ADMINISTRATOR, Consortium
 from healthchain.client.errors import EndorseFailed
-from healthchain.contract import members, patients, records
+from healthchain.contract import members, patients, reading, records
 from healthchain.contract.envelopes import Address
 from healthchain.contract.ids import Action, Purpose
 from healthchain.contract.records import WrittenStatus
@@ -77,7 +77,7 @@ def test_a_body_that_nobody_can_open_hides_no_other(folder: Path, plain: bytes |
     within(folder, work)
 
 
-async def _amend(actor: Actor, patient: str, header: records.ListedHeader, plain: bytes | None) -> None:
+async def _amend(actor: Actor, patient: str, header: reading.ListedHeader, plain: bytes | None) -> None:
     key = (await keys.for_writing(actor, patient)).newest()[header.compartment]
     version = header.version + 1
     binding = Binding(actor.channel, patient, header.id, version, key.compartment, key.epoch, header.custodian)

@@ -97,6 +97,7 @@ class Code(StrEnum):
     RECORD_DUPLICATE = "RECORD_DUPLICATE", BAD_REQUEST, "a record is named twice in one call"
     RECORD_ERASED = "RECORD_ERASED", GONE, "the record was erased"
     VERSION_CONFLICT = "VERSION_CONFLICT", CONFLICT, "the record's next version is another one"
+    VERSION_STALE = "VERSION_STALE", CONFLICT, "the record has another version by now"
     BODY_MISSING = "BODY_MISSING", BAD_REQUEST, "a record's body is missing or empty"
     BODY_UNEXPECTED = "BODY_UNEXPECTED", BAD_REQUEST, "the transient data holds more than the records' bodies"
     BODY_TOO_LARGE = "BODY_TOO_LARGE", TOO_LARGE, "a record's body is larger than 1 MiB"
@@ -120,6 +121,16 @@ class Code(StrEnum):
     )
     SESSION_ENDED = "SESSION_ENDED", FORBIDDEN, "the session has ended"
     SESSION_SCOPE = "SESSION_SCOPE", FORBIDDEN, "the record is outside the session's compartments"
+    SESSION_FIXED = (
+        "SESSION_FIXED",
+        FORBIDDEN,
+        "an emergency's session is not renewed; neither it nor a delegated one is delegated",
+    )
+    DISCLOSURE_MISSING = (
+        "DISCLOSURE_MISSING",
+        FORBIDDEN,
+        "the session has not disclosed this version of the record on the ledger before",
+    )
 
     AUDIT_FORBIDDEN = (
         "AUDIT_FORBIDDEN",

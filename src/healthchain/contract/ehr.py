@@ -6,11 +6,13 @@ from healthchain.chaincode.dispatch import Contract
 from healthchain.contract import (
     audit,
     consents,
+    disclosures,
     erasure,
     keys,
     licences,
     members,
     patients,
+    reading,
     records,
     revocation,
     sessions,
@@ -33,8 +35,9 @@ CONTRACT.evaluates("patients:List")(patients.list_patients)
 CONTRACT.submits("patients:Erase")(erasure.erase_patient)
 
 CONTRACT.submits("records:Write")(records.write)
-CONTRACT.evaluates("records:Read")(records.read)
-CONTRACT.evaluates("records:List")(records.list_records)
+CONTRACT.submits("records:Disclose")(reading.disclose)
+CONTRACT.evaluates("records:Read")(reading.read)
+CONTRACT.evaluates("records:List")(reading.list_records)
 CONTRACT.submits("records:Erase")(erasure.erase_records)
 
 CONTRACT.submits("consents:Grant")(consents.grant)
@@ -43,7 +46,10 @@ CONTRACT.submits("consents:Revoke")(revocation.revoke)
 CONTRACT.evaluates("consents:List")(consents.list_consents)
 
 CONTRACT.submits("sessions:Open")(sessions.open_session)
+CONTRACT.submits("sessions:Renew")(sessions.renew)
+CONTRACT.submits("sessions:Delegate")(sessions.delegate)
 CONTRACT.submits("sessions:Close")(sessions.close)
+CONTRACT.evaluates("sessions:List")(disclosures.list_sessions)
 CONTRACT.evaluates("keys:Get")(keys.get)
 CONTRACT.evaluates("keys:GetForWriting")(keys.get_for_writing)
 

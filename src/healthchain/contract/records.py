@@ -11,21 +11,18 @@ from enum import StrEnum
 from typing import Annotated
 
 from msgspec import Meta
-from msgspec.structs import asdict
 
 from healthchain.chaincode.stub import Stub
 from healthchain.contract import consents, licences, patients
 from healthchain.contract.codes import Code, refusal
-from healthchain.contract.ids import BODIES, Action, Arguments, Counter, Id, Limit, Result, StartId, body_key
+from healthchain.contract.ids import BODIES, Action, Arguments, Counter, Id, body_key
 from healthchain.contract.licences import Act
 from healthchain.contract.members import MEMBERS, admitted
 from healthchain.contract.patients import PATIENTS, Patient
 from healthchain.contract.policies import BATCH_RECORDS_LIMIT, IN_FORCE, POLICIES, RECORD_BYTES_LIMIT, Permission
-from healthchain.contract.sessions import access
 from healthchain.contract.state import State, Table, emit
 
 BODY_BYTES_MAX = RECORD_BYTES_LIMIT
-ANSWER_BYTES_MAX = 48 << 20  # base64 makes a third more of it; gRPC takes 100 MiB
 
 
 class RecordStatus(StrEnum):
@@ -140,70 +137,3 @@ def _header(stub: Stub, record: RecordWrite, author: str, patient: Patient) -> H
         custodian=patient.custodian,
         time_ms=stub.timestamp_ms,
     )
-
-
-class Read(Arguments, frozen=True):
-    session: Id
-    patient: Id
-    records: Annotated[tuple[Id, ...], Meta(min_length=1, max_length=200)]
-
-
-class ListedHeader(Header, frozen=True, kw_only=True, array_like=False):
-    id: str
-
-
-class Record(ListedHeader, frozen=True, kw_only=True, array_like=False):
-    body: bytes
-
-
-class Records(Result, frozen=True):
-    records: list[Record]
-
-
-def read(stub: Stub, arguments: Read) -> Records:
-    """The current versions, in the order asked for; all or nothing."""
-    granted = access(stub, arguments.patient, arguments.session)
-    headers = HEADERS.get_many(stub, arguments.patient, arguments.records)
-    read_records: list[Record] = []
-    total = 0
-    for record, header in zip(arguments.records, headers, strict=True):
-        if header is None:
-            raise refusal(Code.RECORD_UNKNOWN)
-        if header.compartment not in granted.session.compartments:
-            raise refusal(Code.SESSION_SCOPE)
-        if header.compartment not in granted.permitted:
-            raise refusal(Code.CONSENT_MISSING)
-        if header.status is RecordStatus.ERASED:
-            raise refusal(Code.RECORD_ERASED)
-        body = stub.get_private(BODIES, body_key(arguments.patient, record, header.version))
-        assert body is not None, "a header that is not erased has a body"
-        total += len(body)
-        if total > ANSWER_BYTES_MAX:
-            raise refusal(Code.BATCH_TOO_LARGE)
-        read_records.append(Record(id=record, body=body, **asdict(header)))
-    return Records(read_records)
-
-
-class List(Arguments, frozen=True):
-    session: Id
-    patient: Id
-    start: StartId = ""
-    limit: Limit = 100
-
-
-class Headers(Result, frozen=True):
-    records: list[ListedHeader]
-    next: str | None
-
-
-def list_records(stub: Stub, arguments: List) -> Headers:
-    """Headers by record id, erased ones too; `next` is the start of the next page."""
-    granted = access(stub, arguments.patient, arguments.session)
-    found: list[ListedHeader] = []
-    for (_, record), header in HEADERS.scan_from(stub, (arguments.patient,), arguments.start):
-        if header.compartment not in granted.permitted:
-            continue
-        if len(found) == arguments.limit:
-            return Headers(found, record)
-        found.append(ListedHeader(id=record, **asdict(header)))
-    return Headers(found, None)

@@ -1,7 +1,8 @@
 """Access sessions: nothing is read without one, and each read checks session and consent again.
 
-Checks of a read: 1 the session exists, 2 it is this user's in this role, 3 it has not ended, 4 the patient is
-active, 5 custody or consents permit its purpose now; what is left of its compartments may be read.
+Checks of a read: 1 the session exists, 2 it is this user's in this role, 3 neither it nor the one that it was delegated
+from has ended, 4 the patient is active, 5 custody or consents permit its purpose now, or an emergency's rule does; what
+is left of its compartments may be read.
 """
 
 from __future__ import annotations
@@ -12,10 +13,10 @@ from msgspec import Meta
 from msgspec.structs import replace
 
 from healthchain.chaincode.stub import Stub
-from healthchain.contract import consents, guardians, patients
+from healthchain.contract import consents, guardians, messages, patients
 from healthchain.contract.codes import Code, refusal
 from healthchain.contract.guardians import Scope
-from healthchain.contract.ids import Action, Arguments, Id, Milliseconds, Purpose, Result, Role
+from healthchain.contract.ids import Action, Arguments, CommonName, Id, Milliseconds, Purpose, Result, Role
 from healthchain.contract.members import Acting, acting, user_of
 from healthchain.contract.patients import Patient
 from healthchain.contract.policies import Permission
@@ -26,7 +27,10 @@ CUSTODIAN_PURPOSES = frozenset((Purpose.TREAT, Purpose.ETREAT, Purpose.HOPERAT))
 
 
 class Session(State, frozen=True):
-    """Ends at end_ms (exclusive) or when closed; `compartments` (sorted) were permitted at its start."""
+    """Ends at end_ms (exclusive) or when closed; `compartments` (sorted) were permitted at its start.
+
+    A colleague's session has the one that it was delegated from, and ends with that. An emergency's has its id.
+    """
 
     user: str
     role: Role
@@ -36,6 +40,12 @@ class Session(State, frozen=True):
     start_ms: int
     end_ms: int
     closed_ms: int | None = None
+    renewals: int = 0
+    delegated_from: str | None = None
+    emergency: bool = False
+
+    def is_over(self, now_ms: int) -> bool:
+        return self.closed_ms is not None or now_ms >= self.end_ms
 
 
 SESSIONS = Table("session", Session)
@@ -66,11 +76,9 @@ def open_session(stub: Stub, arguments: Open) -> Opened:
     gate = _reader(stub)
     role = gate.role
     patient = patients.active(stub, arguments.patient)
-    if not stub.timestamp_ms < arguments.end_ms <= stub.timestamp_ms + gate.policies.session_ms_max:
-        raise refusal(Code.PERIOD_INVALID)
+    require_end(stub, arguments.end_ms, stub.timestamp_ms + gate.policies.session_ms_max)
     patients.require_compartments(patient, arguments.compartments)
-    if SESSIONS.get(stub, arguments.patient, arguments.id) is not None:
-        raise refusal(Code.SESSION_EXISTS)
+    require_new(stub, arguments.patient, arguments.id)
     permitted = _permitted(stub, role, arguments.patient, patient, arguments.purpose)
     scope = tuple(sorted(permitted.intersection(arguments.compartments or permitted)))
     if not scope:
@@ -89,6 +97,57 @@ def open_session(stub: Stub, arguments: Open) -> Opened:
     return Opened(scope)
 
 
+class Renew(Arguments, frozen=True):
+    id: Id
+    patient: Id
+    end_ms: Milliseconds
+
+
+def renew(stub: Stub, arguments: Renew) -> None:
+    """By its user, before its end; a delegated one lasts no longer than the one that it comes from."""
+    gate = _reader(stub)
+    session = _running(stub, gate.role, arguments.patient, arguments.id)
+    if session.emergency:
+        raise refusal(Code.SESSION_FIXED)
+    latest_ms = stub.timestamp_ms + gate.policies.session_ms_max
+    if origin := _origin(stub, session):
+        latest_ms = min(latest_ms, origin.end_ms)
+    require_end(stub, arguments.end_ms, latest_ms)
+    renewed = replace(session, end_ms=arguments.end_ms, renewals=session.renewals + 1)
+    SESSIONS.put(stub, renewed, arguments.patient, arguments.id)
+    emit(stub, "sessions:Renewed", arguments.patient, (arguments.id,))
+
+
+class Delegate(Arguments, frozen=True):
+    id: Id
+    patient: Id
+    to: CommonName  # at the caller's organisation, and of the caller's role
+    delegated: Id  # the new session
+    end_ms: Milliseconds
+
+
+def delegate(stub: Stub, arguments: Delegate) -> None:
+    """By the session's user, to a colleague: never wider or longer than it, nor past its close. Goes no further."""
+    gate = acting(stub, Permission.READ_RECORD)
+    session = _running(stub, gate.role, arguments.patient, arguments.id)
+    if session.emergency or session.delegated_from is not None:
+        raise refusal(Code.SESSION_FIXED)
+    if arguments.to == stub.caller.common_name:
+        raise refusal(Code.ARGUMENTS_INVALID)
+    require_end(stub, arguments.end_ms, session.end_ms)
+    require_new(stub, arguments.patient, arguments.delegated)
+    delegated = replace(
+        session,
+        user=f"{stub.caller.msp_id}/{arguments.to}",
+        start_ms=stub.timestamp_ms,
+        end_ms=arguments.end_ms,
+        renewals=0,
+        delegated_from=arguments.id,
+    )
+    SESSIONS.put(stub, delegated, arguments.patient, arguments.delegated)
+    emit(stub, "sessions:Delegated", arguments.patient, (arguments.id, arguments.delegated))
+
+
 class Close(Arguments, frozen=True):
     id: Id
     patient: Id
@@ -98,8 +157,30 @@ def close(stub: Stub, arguments: Close) -> None:
     """By its user, before its end."""
     role = acting(stub).role
     session = _running(stub, role, arguments.patient, arguments.id)
-    SESSIONS.put(stub, replace(session, closed_ms=stub.timestamp_ms), arguments.patient, arguments.id)
+    end(stub, session, arguments.id)
     emit(stub, "sessions:Closed", arguments.patient, (arguments.id,))
+
+
+def end(stub: Stub, session: Session, session_id: str) -> None:
+    """With it go the keys that were released into an emergency's session."""
+    SESSIONS.put(stub, replace(session, closed_ms=stub.timestamp_ms), session.patient, session_id)
+    if session.emergency:
+        messages.purge(stub, [released_keys(session.patient, session_id)])
+
+
+def released_keys(patient_id: str, session_id: str) -> str:
+    """In MESSAGES: the keys of records that the custodian released, see `emergency`."""
+    return messages.message_key("emergency", patient_id, session_id, "keys")
+
+
+def require_end(stub: Stub, end_ms: int, latest_ms: int) -> None:
+    if not stub.timestamp_ms < end_ms <= latest_ms:
+        raise refusal(Code.PERIOD_INVALID)
+
+
+def require_new(stub: Stub, patient_id: str, session_id: str) -> None:
+    if SESSIONS.get(stub, patient_id, session_id) is not None:
+        raise refusal(Code.SESSION_EXISTS)
 
 
 def access(stub: Stub, patient_id: str, session_id: str) -> Access:
@@ -125,9 +206,18 @@ def _running(stub: Stub, role: Role, patient_id: str, session_id: str) -> Sessio
         raise refusal(Code.SESSION_UNKNOWN)
     if session.user != user_of(stub.caller) or session.role is not role:
         raise refusal(Code.SESSION_OF_ANOTHER_USER)
-    if session.closed_ms is not None or stub.timestamp_ms >= session.end_ms:
+    origin = _origin(stub, session)
+    if session.is_over(stub.timestamp_ms) or (origin is not None and origin.is_over(stub.timestamp_ms)):
         raise refusal(Code.SESSION_ENDED)
     return session
+
+
+def _origin(stub: Stub, session: Session) -> Session | None:
+    if session.delegated_from is None:
+        return None
+    origin = SESSIONS.get(stub, session.patient, session.delegated_from)
+    assert origin is not None, "sessions are never deleted"
+    return origin
 
 
 def _permitted(stub: Stub, role: Role, patient_id: str, patient: Patient, purpose: Purpose) -> frozenset[str]:

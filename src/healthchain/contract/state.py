@@ -12,6 +12,7 @@
 | recipient | compartment, recipient, epoch | envelopes |
 | consent | patient, MSP id of the grantee, consent | consents |
 | session | patient, session | sessions |
+| disclosure | patient, session, transaction id | disclosures |
 | record | patient, record | records |
 | erasure | patient, transaction id | erasure |
 """

@@ -1,29 +1,32 @@
-"""Reading a patient's records: one access session on the ledger, and all that it lets out."""
+"""Reading a patient's records: one access session on the ledger, what it discloses, and all that it lets out."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
 
-from healthchain.contract import records, sessions
+from healthchain.contract import reading, sessions
 from healthchain.contract.codes import Code
 from healthchain.contract.ids import Purpose
-from healthchain.contract.records import ListedHeader, RecordStatus
+from healthchain.contract.reading import READ_RECORDS_MAX, ListedHeader
+from healthchain.contract.records import RecordStatus
 from healthchain.errors import BadInput, HealthChainError, Refused
 from healthchain.records import keys
-from healthchain.records.actor import Actor, now_ms
+from healthchain.records.actor import Actor, now_ms, repeated_on_conflict
 from healthchain.records.canonical import canonical_json
 from healthchain.records.compartments import NAMES
 from healthchain.records.keyring import random_id
 from healthchain.records.keys import HeldKeys
-from healthchain.records.sealing import Binding, SealBroken
+from healthchain.records.sealing import Binding, SealBroken, open_record
 
 SESSION_MS = 15 * 60 * 1000
 PAGE = 1000
 READ_AT_ONCE = 100
+# A record was amended or erased between being listed and being read.
+MOVED = (Code.VERSION_STALE, Code.DISCLOSURE_MISSING, Code.RECORD_ERASED)
 
 
 class Content(msgspec.Struct, frozen=True):
@@ -36,19 +39,21 @@ class Content(msgspec.Struct, frozen=True):
 @dataclass(frozen=True, slots=True)
 class ReadRecord:
     header: ListedHeader
-    compartment: str  # its name
+    compartment: str  # its name; "" for who was given the record's key alone
     full_url: str
     resource: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """An open access session and the keys that come with it."""
+    """An open access session and the keys that come with it: of compartments, or of single (record, version)."""
 
     actor: Actor
     id: str
     patient: str
+    purpose: Purpose
     keys: HeldKeys
+    record_keys: Mapping[tuple[str, int], bytes] = field(default_factory=dict)
     broken: list[ListedHeader] = field(default_factory=list)
     """Records that were handed out and are not what a reader can open, whoever's doing that is."""
 
@@ -57,41 +62,56 @@ class Session:
         found: list[ListedHeader] = []
         start: str | None = ""
         while start is not None:
-            asked = records.List(session=self.id, patient=self.patient, start=start, limit=PAGE)
-            page = await self.actor.ask("records:List", asked, records.Headers)
+            asked = reading.List(session=self.id, patient=self.patient, start=start, limit=PAGE)
+            page = await self.actor.ask("records:List", asked, reading.Headers)
             found += page.records
             start = page.next
         return found
 
     async def read(self, headers: Sequence[ListedHeader]) -> list[ReadRecord]:
-        """Open these records. One that does not open goes to `broken` and hides no other."""
+        """Disclose and open these records. One that does not open goes to `broken` and hides no other."""
         found: list[ReadRecord] = []
-        for begin in range(0, len(headers), READ_AT_ONCE):
-            found += await self._read_some([one.id for one in headers[begin : begin + READ_AT_ONCE]])
+        for begin in range(0, len(headers), READ_RECORDS_MAX):
+            for one in await self._disclosed(headers[begin : begin + READ_RECORDS_MAX]):
+                try:
+                    found.append(self._open(one))
+                except SealBroken:
+                    self.broken.append(one)
         return found
 
-    async def _read_some(self, ids: Sequence[str]) -> list[ReadRecord]:
+    async def _disclosed(self, headers: Sequence[ListedHeader]) -> list[reading.Record]:
+        """In one transaction, and then fetched; again with the versions of now where one has moved in between."""
+        wanted = list(headers)
+        first = True
+
+        async def attempt() -> list[reading.Record]:
+            nonlocal wanted, first
+            if not first:
+                live = {one.id: one for one in await self.headers() if one.status is not RecordStatus.ERASED}
+                wanted = [live[one.id] for one in wanted if one.id in live]
+            first = False
+            if wanted and self.purpose is not Purpose.PATRQT:
+                told = tuple(reading.ToDisclose(one.id, one.version) for one in wanted)
+                disclosing = reading.Disclose(session=self.id, patient=self.patient, records=told)
+                await self.actor.submit("records:Disclose", disclosing)
+            ids = [one.id for one in wanted]
+            some = [ids[begin : begin + READ_AT_ONCE] for begin in range(0, len(ids), READ_AT_ONCE)]
+            return [record for each in some for record in await self._fetched(each)]
+
+        return await repeated_on_conflict(attempt, *MOVED)
+
+    async def _fetched(self, ids: Sequence[str]) -> list[reading.Record]:
         """Large bodies may not fit into one answer: then half as many."""
-        asked = records.Read(session=self.id, patient=self.patient, records=tuple(ids))
+        asked = reading.Read(session=self.id, patient=self.patient, records=tuple(ids))
         try:
-            answer = await self.actor.ask("records:Read", asked, records.Records)
+            return (await self.actor.ask("records:Read", asked, reading.Records)).records
         except Refused as refused:
             if refused.code != Code.BATCH_TOO_LARGE or len(ids) == 1:
                 raise
             half = len(ids) // 2
-            return [*await self._read_some(ids[:half]), *await self._read_some(ids[half:])]
-        found = []
-        for one in answer.records:
-            try:
-                found.append(self._open(one))
-            except SealBroken:
-                self.broken.append(one)
-        return found
+            return [*await self._fetched(ids[:half]), *await self._fetched(ids[half:])]
 
-    def _open(self, record: records.Record) -> ReadRecord:
-        sealer, index = self.keys.sealer(record.compartment, record.epoch), self.keys.index(record.compartment)
-        if sealer is None or index is None:
-            raise SealBroken
+    def _open(self, record: reading.Record) -> ReadRecord:
         binding = Binding(
             channel=self.actor.channel,
             patient=self.patient,
@@ -101,14 +121,24 @@ class Session:
             epoch=record.epoch,
             custodian=record.custodian,
         )
-        plain = sealer.open(binding, record.body)
+        plain = self._opened(binding, record.body)
         try:
             plain.decode()
             content = msgspec.json.decode(plain, type=Content)
             canonical_json(bytes(content.resource))
         except (UnicodeDecodeError, msgspec.DecodeError, RecursionError, BadInput):
             raise SealBroken from None  # sealed with the right key, by somebody who holds it, and no resource
-        return ReadRecord(record, NAMES[index], content.fullUrl, bytes(content.resource))
+        index = self.keys.index(record.compartment)
+        name = "" if index is None else NAMES[index]
+        return ReadRecord(record, name, content.fullUrl, bytes(content.resource))
+
+    def _opened(self, binding: Binding, body: bytes) -> bytes:
+        if sealer := self.keys.sealer(binding.compartment, binding.epoch):
+            return sealer.open(binding, body)
+        record_key = self.record_keys.get((binding.record, binding.version))
+        if record_key is None:
+            raise SealBroken
+        return open_record(record_key, binding, body)
 
 
 @contextlib.asynccontextmanager
@@ -119,7 +149,7 @@ async def session(actor: Actor, patient: str, purpose: Purpose) -> AsyncIterator
     await actor.submit("sessions:Open", opening)
     closing = sessions.Close(id=session_id, patient=patient)
     try:
-        yield Session(actor, session_id, patient, await keys.within_session(actor, patient, session_id))
+        yield Session(actor, session_id, patient, purpose, await keys.within_session(actor, patient, session_id))
     except BaseException:
         with contextlib.suppress(HealthChainError):  # what went wrong first is what the caller should learn
             await actor.submit("sessions:Close", closing)

@@ -18,7 +18,7 @@ from healthchain.app.scenarios import Say
 from healthchain.app.verify import verify
 from healthchain.config import DEFAULT
 from healthchain.contract import keys as contract_keys
-from healthchain.contract import records as contract_records
+from healthchain.contract import reading as contract_reading
 from healthchain.contract.ids import COMPARTMENTS, Action, Purpose
 from healthchain.errors import Refused
 from healthchain.ledger import fsck
@@ -157,11 +157,13 @@ async def _traces(consortium: Consortium, patient: str) -> list[bytes]:
     async with reading.session(actor, patient, Purpose.TREAT) as session:
         asked = contract_keys.Get(session=session.id, patient=patient)
         sealed = [one.ciphertext for one in (await actor.ask("keys:Get", asked, contract_keys.Envelopes)).envelopes]
-        ids = [one.id for one in await session.headers()]
+        headers = await session.headers()
+        await session.read(headers)
+        ids = [one.id for one in headers]
         for begin in range(0, len(ids), reading.READ_AT_ONCE):
             some = tuple(ids[begin : begin + reading.READ_AT_ONCE])
-            asked_bodies = contract_records.Read(session=session.id, patient=patient, records=some)
-            answer = await actor.ask("records:Read", asked_bodies, contract_records.Records)
+            asked_bodies = contract_reading.Read(session=session.id, patient=patient, records=some)
+            answer = await actor.ask("records:Read", asked_bodies, contract_reading.Records)
             sealed += [one.body for one in answer.records]
     step = max(1, len(sealed) // TRACES_MAX)
     traces = [one[len(one) // 2 :][:32] for one in sealed[:COMPARTMENTS] + sealed[COMPARTMENTS::step]]
