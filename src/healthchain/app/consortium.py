@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from healthchain.client.gateway import Connection
@@ -103,11 +104,16 @@ class Consortium:
         await self._license()
 
     async def define(self, agreed: ChaincodeDefinition) -> None:
-        """Commit a chaincode's definition, unless it is there; each organisation approves what it was opened with."""
-        first = self.topology.organisations[0].name
-        if agreed.name not in self.network.peers[first].ledger.definitions:
+        """Commit a chaincode's next definition, unless it is in force; each organisation approves what it opened with.
+
+        Its sequence number follows from the one that is in force.
+        """
+        first = next(name for name, peer in self.network.peers.items() if peer.member is not None)
+        before = self.network.peers[first].ledger.definitions.get(agreed.name)
+        if before is None or before != replace(agreed, sequence=before.sequence):
+            following = replace(agreed, sequence=before.sequence + 1 if before else 1)
             connection = self.connection(first, ADMINISTRATOR, LIFECYCLE)
-            await connection.submit("CommitChaincodeDefinition", commit_arguments(agreed))
+            await connection.submit("CommitChaincodeDefinition", commit_arguments(following))
 
     async def _license(self) -> None:
         """By the first agency: every hospital and its clinician, for ten years."""
@@ -137,12 +143,16 @@ async def opened(
     folder: Path,
     progress: Progress = lambda organisation, block: None,
     extra: Sequence[tuple[ChaincodeDefinition, Chaincode]] = (),
+    agreed: ChaincodeDefinition | None = None,
 ) -> AsyncIterator[Consortium]:
-    """With chaincodes besides the contract, if given. Raises what `Network.opened` raises, and TopologyInvalid."""
+    """With chaincodes besides the contract, if given; `agreed` is another definition of the contract to approve.
+
+    Raises what `Network.opened` raises, and TopologyInvalid.
+    """
     topology = stored_topology(folder)
-    agreed = [definition(topology), *[one for one, _ in extra]]
+    approved = [agreed or definition(topology), *[one for one, _ in extra]]
     chaincodes = {CHAINCODE: CONTRACT, **{one.name: chaincode for one, chaincode in extra}}
-    async with Network.opened(folder, topology, chaincodes, agreed, progress=progress) as network:
+    async with Network.opened(folder, topology, chaincodes, approved, progress=progress) as network:
         yield Consortium(folder, topology, network)
 
 

@@ -11,7 +11,10 @@ from healthchain.errors import HealthChainError, Refused
 from healthchain.wire.codes import Code
 from healthchain.wire.gateway import ErrorDetail, GatewayError
 
-_CHAINCODE_SAYS_NO = re.compile(r"chaincode response \d+, ([A-Z][A-Z0-9_]*): (.*)", re.DOTALL)
+_RULES_SAY_NO = (
+    re.compile(r"chaincode response \d+, ([A-Z][A-Z0-9_]*): (.*)", re.DOTALL),
+    re.compile(r"\b(MEMBER_(?:SUSPENDED|REMOVED)): (.*)", re.DOTALL),  # a network may know before it asks the contract
+)
 
 
 class StageFailed(HealthChainError):
@@ -57,9 +60,10 @@ class CommitFailed(HealthChainError):
 
 
 def refusal(error: GatewayError) -> Refused | None:
-    """The contract's refusal in a gateway's error, if that is what it is."""
+    """The contract's refusal in a gateway's error, or the network's in the same words, if that is what it is."""
     for text in (*[one.message for one in error.details], error.message):
-        found = _CHAINCODE_SAYS_NO.search(text)
-        if found is not None:
-            return Refused(found[1], found[2])
+        for said in _RULES_SAY_NO:
+            found = said.search(text)
+            if found is not None:
+                return Refused(found[1], found[2])
     return None

@@ -33,6 +33,7 @@ class Channel:
         _require_orderers(self.config)
         self.msps, self._known = member_msps(self.config, memberships)
         self.consenters: Mapping[int, Identity] = orderers(self.config, memberships, self.msps)
+        self._ids: dict[bytes, int | None] = {}
         self._policies: dict[bytes, CompiledPolicy | None] = {}
 
     def following(self, memberships: Memberships) -> Channel:
@@ -59,12 +60,13 @@ class Channel:
         return quorum(len(self.consenters)) or 1
 
     def consenter_id(self, serialized: bytes) -> int | None:
-        """Under which the holder of this identity signs blocks; None if it is no active member's orderer now."""
-        try:
-            fingerprint = self.msps.identify(serialized).fingerprint
-        except IdentityRefused:
-            return None
-        return next((id for id, one in self.consenters.items() if one.fingerprint == fingerprint), None)  # noqa: A001
+        """Under which the holder of this identity signs blocks; None if it is no active member's orderer.
+
+        For the orderers themselves, who ask often: each identity is looked at once.
+        """
+        if serialized not in self._ids:
+            self._ids[serialized] = self._consenter_id(serialized)
+        return self._ids[serialized]
 
     def endorsement_satisfied(self, definition: ChaincodeDefinition | None, endorsers: Sequence[Identity]) -> bool:
         """The definition's signature policy, or (also for `_lifecycle`) the channel's: a majority of members' peers.
@@ -79,6 +81,13 @@ class Channel:
             self._policies[encoded] = self._compiled(encoded)
         policy = self._policies[encoded]
         return policy is not None and policy.evaluate(endorsers)
+
+    def _consenter_id(self, serialized: bytes) -> int | None:
+        try:
+            fingerprint = self.msps.identify(serialized).fingerprint
+        except IdentityRefused:
+            return None
+        return next((number for number, one in self.consenters.items() if one.fingerprint == fingerprint), None)
 
     def _compiled(self, encoded: bytes) -> CompiledPolicy | None:
         """None for a policy that makes no sense: nothing satisfies it. It may well name a suspended member."""

@@ -1,7 +1,8 @@
 """Peers that missed blocks get them from the one that has most, and check them as if they came from the orderers.
 
-Private values come from whichever peer still holds them, and only to those whose organisation is in the collection. A
-process that hosts all peers can be killed after one peer has made a block durable and before another has.
+Private values come from whichever peer still holds them, and only to those whose organisation is in the collection by
+its newest definition: a member that came later gets what was written before, as in Fabric's reconciliation. A process
+that hosts all peers can be killed after one peer has made a block durable and before another has.
 """
 
 from __future__ import annotations
@@ -46,17 +47,16 @@ def _copy_block(source: Ledger, holders: Sequence[Ledger], ledger: Ledger, msp_i
         lambda tx_id: ledger.transaction(tx_id) is not None,
     )
     # Whatever other peers hand over is taken only where the block's hashes confirm it.
-    commit = ledger.prepare(block, decoded, codes, _handed(holders, ledger, msp_id))
+    commit = ledger.prepare(block, decoded, codes, _handed(source, holders, ledger.height, msp_id))
     commit.write()
     ledger.apply(commit)
 
 
-def _handed(holders: Sequence[Ledger], ledger: Ledger, msp_id: str) -> dict[bytes, bytes]:
-    """The private values of the ledger's next block that its organisation is entitled to."""
-    number = ledger.height
+def _handed(source: Ledger, holders: Sequence[Ledger], number: int, msp_id: str) -> dict[bytes, bytes]:
+    """The private values of a block that the organisation is entitled to today."""
     entitled = {
         f"{definition.name}\x00{collection}".encode()
-        for definition in ledger.definitions.values()
+        for definition in source.definitions.values()
         for collection in entitled_collections(definition, msp_id)
     }
     return {

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from fabric_protos.common import common_pb2
 
 from healthchain.errors import HealthChainError
+from healthchain.ledger import membership
 from healthchain.ledger.channel import Channel
 from healthchain.ledger.ledger import Commit
 from healthchain.ledger.private import matching_bodies
@@ -44,8 +45,12 @@ class Committed:
 
 @dataclass(slots=True)
 class _Checked:
+    """`channel` is what it was decoded by; `applied` is set where the block may change that for the next one."""
+
     block: common_pb2.Block
+    channel: Channel
     decoded: list[Decoded]
+    applied: asyncio.Future[None] | None
 
 
 Listener = Callable[[int, Mapping[str, int]], None]
@@ -53,10 +58,12 @@ Listener = Callable[[int, Mapping[str, int]], None]
 
 
 class Committer:
-    """`deliver` accepts the next block as soon as the one before it has begun to be committed."""
+    """`deliver` accepts the next block as soon as the one before it has begun to be committed.
 
-    def __init__(self, channel: Channel, peers: Sequence[Peer], verifier: Verifier, listener: Listener) -> None:
-        self._channel = channel
+    A block that may change the members is waited for: by the members after it the next one is ordered and decoded.
+    """
+
+    def __init__(self, peers: Sequence[Peer], verifier: Verifier, listener: Listener) -> None:
         self._peers = peers
         self._verifier = verifier
         self._listener = listener
@@ -69,10 +76,14 @@ class Committer:
         `headers` are the orderers' word for what the block's bytes say; it is taken only where it encodes to them.
         """
         check_headers(block, headers)
-        decoded = decode_transactions(block.data.data, self._channel, headers)
+        channel = self._channel
+        decoded = decode_transactions(block.data.data, channel, headers)
         checks = [check for one in decoded for check in one.checks()]
-        await self._verifier.verify([*checks, *block_signature_checks(block, self._channel)])
-        await self._checked.put(_Checked(block, decoded))
+        await self._verifier.verify([*checks, *block_signature_checks(block, channel)])
+        applied = asyncio.get_running_loop().create_future() if _may_change_members(decoded) else None
+        await self._checked.put(_Checked(block, channel, decoded, applied))
+        if applied is not None:
+            await applied
 
     async def run(self) -> None:
         """Stages 2 to 5, until cancelled; raises StorageFailed."""
@@ -98,8 +109,14 @@ class Committer:
     def close(self) -> None:
         self._threads.shutdown()
 
+    @property
+    def _channel(self) -> Channel:
+        """As the newest block left it, on every peer alike."""
+        return self._peers[0].ledger.channel
+
     def _prepare(self, checked: _Checked) -> list[Commit]:
         block = checked.block
+        assert checked.channel is self._channel, "nothing is decoded before a change of members is applied"
         check_content(block)  # what depends on the block alone is checked once (docs/decisions/0004)
         check_quorum(block, self._channel, self._verifier.verdict)
         codes = self._codes(checked)
@@ -114,7 +131,7 @@ class Committer:
         return commits
 
     def _codes(self, checked: _Checked) -> list[int]:
-        """Before MVCC all peers answer alike: they have the same definitions and know the same transactions."""
+        """Before MVCC all peers answer alike: they have the same rules and know the same transactions."""
         first = self._peers[0].ledger
         return preliminary_codes(
             checked.decoded,
@@ -130,7 +147,13 @@ class Committer:
             peer.ledger.apply(commit)
             # Not the ids that an entry merely names: it may be another's transaction, whose values are still to come.
             peer.transient.forget(fates)
+        if checked.applied is not None and not checked.applied.done():
+            checked.applied.set_result(None)
         self._listener(checked.block.header.number, fates)
+
+
+def _may_change_members(decoded: Sequence[Decoded]) -> bool:
+    return any(membership.changed(key for key, _ in one.effects.writes) for one in decoded if one.effects is not None)
 
 
 def check_headers(block: common_pb2.Block, headers: Sequence[Header]) -> None:

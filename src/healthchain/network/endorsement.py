@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from healthchain.identity.policy import majority
-from healthchain.ledger.channel import Channel
 from healthchain.ledger.validate import SignatureCheck
 from healthchain.network.peer import ChaincodeUnknown, Endorsed, Peer, ProposalRefused
 from healthchain.network.signer import Signer
@@ -25,11 +23,10 @@ TOO_FEW = "failed to collect enough transaction endorsements, see attached detai
 
 
 class Endorsing:
-    """Asks the own organisation's peer first, then the others in the order of the topology."""
+    """Asks the own organisation's peer first, then the others in the order of the topology, active members' only."""
 
-    def __init__(self, channel: Channel, own: Peer, peers: Sequence[Peer], signer: Signer) -> None:
+    def __init__(self, own: Peer, peers: Sequence[Peer], signer: Signer) -> None:
         self._signer = signer
-        self._channel = channel
         self._own = own
         self._peers = peers
 
@@ -47,7 +44,7 @@ class Endorsing:
     ) -> tuple[bytes, list[Endorsement]]:
         """The agreed payload and its endorsements; hands the private values to the peers entitled to them."""
         candidates = self._chosen(organizations) if organizations else self._ordered()
-        needed = len(candidates) if organizations else majority(len(self._channel.msp_ids))
+        needed = len(candidates) if organizations else self._own.ledger.channel.majority
         answers: list[Endorsed] = []
         endorsers: list[Peer] = []
         details: list[ErrorDetail] = []
@@ -91,10 +88,12 @@ class Endorsing:
         definition = self._own.ledger.definitions.get(chaincode)
         if explicit or definition is None or definition.signature_policy is None:
             return len(endorsers) >= needed
-        return self._channel.endorsement_satisfied(definition, [one.member for one in endorsers])
+        members = [one.member for one in endorsers if one.member is not None]
+        return self._own.ledger.channel.endorsement_satisfied(definition, members)
 
     def _ordered(self) -> list[Peer]:
-        return [self._own, *[one for one in self._peers if one is not self._own]]
+        ordered = [self._own, *[one for one in self._peers if one is not self._own]]
+        return [one for one in ordered if one.member is not None]
 
     def _chosen(self, organizations: Sequence[str]) -> list[Peer]:
         by_msp = {one.msp_id: one for one in self._peers}

@@ -41,7 +41,6 @@ class Gateway:
 
     def __init__(
         self,
-        channel: Channel,
         own: Peer,
         peers: Sequence[Peer],
         ordering: OrderingService,
@@ -49,13 +48,16 @@ class Gateway:
         verifier: Verifier,
         signer: Signer,
     ) -> None:
-        self._channel = channel
         self._own = own
-        self._endorsing = Endorsing(channel, own, peers, signer)
+        self._endorsing = Endorsing(own, peers, signer)
         self._ordering = ordering
         self._commits = commits
         self._verifier = verifier
         self._in_flight = 0
+
+    @property
+    def _channel(self) -> Channel:
+        return self._own.ledger.channel
 
     async def evaluate(self, request: gateway_pb2.EvaluateRequest) -> gateway_pb2.EvaluateResponse:
         """Run on one peer; nothing is written."""
@@ -128,6 +130,7 @@ class Gateway:
             raise GatewayError(Status.NOT_FOUND, "this gateway does not serve that channel")
         number, after = start_block(asked, self._own.ledger)
         async for response in chaincode_events(self._own.ledger, self._commits, asked.chaincode_id, number, after):
+            self._identified(asked.identity)  # who was a member when it asked may be none any more
             yield response
 
     async def _admitted(
@@ -151,16 +154,20 @@ class Gateway:
         return proposal, check
 
     async def _authorise(self, creator: bytes, signed: bytes, signature: bytes) -> Identity:
-        """Any member may read the channel (Readers), while its certificate lasts."""
+        """Any active member may read the channel (Readers), while its certificate lasts."""
+        identity = self._identified(creator)
+        check = SignatureCheck(identity, sha256(signed).digest(), signature)
+        await self._verifier.verify([check])
+        if not self._verifier.verdict(check):
+            raise GatewayError(Status.PERMISSION_DENIED, "the request's signature is not the identity's")
+        return identity
+
+    def _identified(self, creator: bytes) -> Identity:
         try:
             identity = self._channel.msps.identify(creator)
             self._own.require_unexpired(identity)
         except IdentityRefused as refused:
             raise GatewayError(Status.PERMISSION_DENIED, str(refused)) from None
-        check = SignatureCheck(identity, sha256(signed).digest(), signature)
-        await self._verifier.verify([check])
-        if not self._verifier.verdict(check):
-            raise GatewayError(Status.PERMISSION_DENIED, "the request's signature is not the identity's")
         return identity
 
 

@@ -55,16 +55,15 @@ class Network:
     ) -> None:
         self.topology = topology
         self.peers = peers
-        self.channel: Channel = next(iter(peers.values())).ledger.channel
         self.orderers = orderers
         self.commits = Commits()
         self.verifier = Verifier()
         self.signer = Signer()
         listed = list(peers.values())
-        self._committer = Committer(self.channel, listed, self.verifier, self.commits.committed)
-        self._ordering = OrderingService(self.channel, orderers, self.verifier, self._committer.deliver, clock)
+        self._committer = Committer(listed, self.verifier, self.commits.committed)
+        self._ordering = OrderingService(listed[0].ledger, orderers, self.verifier, self._committer.deliver, clock)
         self._gateways = {
-            name: Gateway(self.channel, peer, listed, self._ordering, self.commits, self.verifier, self.signer)
+            name: Gateway(peer, listed, self._ordering, self.commits, self.verifier, self.signer)
             for name, peer in peers.items()
         }
         self._tasks: list[asyncio.Task[None]] = []
@@ -98,6 +97,11 @@ class Network:
     def gateway(self, organisation: str) -> Gateway:
         self.topology.organisation(organisation)  # the error that names those there are
         return self._gateways[organisation]
+
+    @property
+    def channel(self) -> Channel:
+        """What is in force for the next block, on every peer alike."""
+        return next(iter(self.peers.values())).ledger.channel
 
     @property
     def height(self) -> int:
@@ -179,9 +183,8 @@ def _peer(
 
 def _orderers(folder: Path, topology: Topology, ledger: Ledger) -> list[Orderer]:
     orderers = []
-    for consenter in ledger.channel.config.consenters:
-        organisation = next(one for one in topology.organisations if one.msp_id == consenter.msp_id)
+    for organisation in topology.organisations:
         credentials = organisation_folder(folder, topology, organisation.name)
         identity = credentials.signing_identity(credentials.orderer)
-        orderers.append(Orderer(organisation.name, consenter.id, identity, ledger.height, ledger.tip_hash))
+        orderers.append(Orderer(organisation.name, identity, ledger.height, ledger.tip_hash))
     return orderers

@@ -18,6 +18,7 @@ from healthchain.identity.folders import SigningIdentity
 from healthchain.identity.msp import IdentityRefused
 from healthchain.ledger.channel import Channel
 from healthchain.ledger.cutter import BlockCutter
+from healthchain.ledger.ledger import Ledger
 from healthchain.ledger.validate import creator_check
 from healthchain.network.clock import Clock
 from healthchain.network.verifier import Verifier
@@ -54,50 +55,62 @@ class BroadcastRefused(HealthChainError):
 
 @dataclass(slots=True)
 class Orderer:
-    """One designated orderer with its view of the chain's end."""
+    """One organisation's orderer with its view of the chain's end; whether it is a designated one, the channel says."""
 
     name: str
-    consenter: int
     identity: SigningIdentity
     height: int
     tip_hash: bytes
     stopped: bool = False
 
-    def sign(self, block: common_pb2.Block, value: bytes) -> OrdererSignature | None:
-        """None if the block does not follow what this orderer knows; its content was hashed in this process."""
+    def works(self, channel: Channel) -> bool:
+        return not self.stopped and channel.consenter_id(self.identity.serialized) is not None
+
+    def sign(self, block: common_pb2.Block, value: bytes, channel: Channel) -> OrdererSignature | None:
+        """None if it may not, or the block does not follow what it knows; the content was hashed in this process."""
         header = block.header
-        if self.stopped or header.number != self.height or header.previous_hash != self.tip_hash:
+        consenter = channel.consenter_id(self.identity.serialized)
+        if consenter is None or self.stopped:
             return None
-        identifier = identifier_header(self.consenter, secrets.token_bytes(NONCE_BYTES))
+        if header.number != self.height or header.previous_hash != self.tip_hash:
+            return None
+        identifier = identifier_header(consenter, secrets.token_bytes(NONCE_BYTES))
         signature = self.identity.key.sign(signed_bytes(value, identifier, encoded_header(block)))
-        return OrdererSignature(self.consenter, identifier, signature)
+        return OrdererSignature(consenter, identifier, signature)
 
     def advance(self, block: common_pb2.Block) -> None:
         self.height, self.tip_hash = block.header.number + 1, header_hash(block)
 
 
 class OrderingService:
-    """`broadcast` takes envelopes; `run` cuts blocks and hands each, signed, to `deliver`, one after another."""
+    """`broadcast` takes envelopes; `run` cuts blocks and hands each, signed, to `deliver`, one after another.
+
+    The members are those that `ledger` says: `deliver` returns only when nothing that it took can still change them.
+    """
 
     def __init__(
         self,
-        channel: Channel,
+        ledger: Ledger,
         orderers: Sequence[Orderer],
         verifier: Verifier,
         deliver: Deliver,
         clock_ms: Clock,
     ) -> None:
         self.orderers = orderers
-        self._channel = channel
+        self._ledger = ledger
         self._verifier = verifier
         self._deliver = deliver
         self._clock_ms = clock_ms
-        self._cutter = BlockCutter(channel.config.batch)
+        self._cutter = BlockCutter(ledger.channel.config.batch)
         self._waiting = 0
         self._waiting_bytes = 0
         self._headers: dict[bytes, Header] = {}
         self._arrived = asyncio.Event()
         self._failure: BaseException | None = None
+
+    @property
+    def _channel(self) -> Channel:
+        return self._ledger.channel
 
     async def broadcast(self, envelope: bytes) -> None:
         """Returns once the transaction is in the order; raises BroadcastRefused."""
@@ -111,19 +124,26 @@ class OrderingService:
             raise BroadcastRefused(404, "the orderers do not serve this channel")
         if header.type != ENDORSER_TRANSACTION:
             raise BroadcastRefused(400, "only endorser transactions can be ordered here")
-        try:
-            check = creator_check(header, self._channel)
-            check.identity.require_unexpired(self._clock_ms())
-        except TransactionInvalid:
-            raise BroadcastRefused(403, "the creator is not a valid member of the channel") from None
-        except IdentityRefused:
-            raise BroadcastRefused(400, "broadcast client identity expired: enrol again") from None
+        self._require_member(header)
         if abs(header.timestamp_ns // 1_000_000 - self._clock_ms()) > ENVELOPE_AGE_MS_MAX:
             raise BroadcastRefused(400, "the proposal is more than ten minutes old: make a new one")
+        check = creator_check(header, self._channel)
         await self._verifier.verify([check])
         if not self._verifier.verdict(check):
             raise BroadcastRefused(403, "the envelope's signature is not its creator's")
         self._accept(envelope, header)
+
+    def _require_member(self, header: Header) -> None:
+        """Its creator, of an active one, with a certificate that lasts. Raises BroadcastRefused."""
+        try:
+            identity = self._channel.msps.identify(header.creator)
+        except IdentityRefused as refused:
+            said = f"the creator is not a valid member of the channel: {refused}"
+            raise BroadcastRefused(403, said) from None
+        try:
+            identity.require_unexpired(self._clock_ms())
+        except IdentityRefused:
+            raise BroadcastRefused(400, "broadcast client identity expired: enrol again") from None
 
     def _accept(self, envelope: bytes, header: Header) -> None:
         if self._failure is not None:
@@ -142,7 +162,8 @@ class OrderingService:
         self._arrived.set()
 
     def _quorum_works(self) -> bool:
-        return sum(not one.stopped for one in self.orderers) >= self._channel.quorum
+        channel = self._channel
+        return sum(one.works(channel) for one in self.orderers) >= channel.quorum
 
     def fail(self, failure: BaseException) -> None:
         """Refuse everything from now on."""
@@ -170,18 +191,19 @@ class OrderingService:
         return decode_header(envelope) if known is None else known
 
     def _make_block(self, batch: Sequence[bytes]) -> common_pb2.Block:
-        working = [one for one in self.orderers if not one.stopped]
+        channel = self._channel
+        working = [one for one in self.orderers if one.works(channel)]
         leader = working[0]
         block = new_block(leader.height, leader.tip_hash, batch)
         value = orderer_metadata(last_config=0)
         signatures: list[OrdererSignature] = []
         for one in working:
-            signed = one.sign(block, value)
+            signed = one.sign(block, value, channel)
             if signed is not None:
                 signatures.append(signed)
-            if len(signatures) == self._channel.quorum:
+            if len(signatures) == channel.quorum:
                 break
-        assert len(signatures) == self._channel.quorum, "orderers of one process follow one chain"
+        assert len(signatures) == channel.quorum, "orderers of one process follow one chain"
         put_signatures(block, value, signatures)
         for one in self.orderers:
             one.advance(block)

@@ -15,6 +15,7 @@ from healthchain.chaincode.stub import Caller, Stub
 from healthchain.errors import HealthChainError
 from healthchain.identity.folders import SigningIdentity
 from healthchain.identity.msp import Identity, IdentityRefused
+from healthchain.ledger.channel import Channel
 from healthchain.ledger.ledger import Ledger
 from healthchain.ledger.private import PrivateDataMissing
 from healthchain.ledger.simulate import SimulationFailed, Simulator
@@ -71,13 +72,26 @@ class Peer:
         self.msp_id = identity.msp_id
         self.ledger = ledger
         self.transient = TransientStore()
-        self.member = ledger.channel.msps.identify(identity.serialized)
         self.identity = identity
+        self._member: tuple[Channel, Identity | None] | None = None
         self._chaincodes = chaincodes
         self._clock_ms = clock_ms
 
+    @property
+    def member(self) -> Identity | None:
+        """This peer as the others see it now; None while its organisation takes no part, or has replaced its keys."""
+        channel = self.ledger.channel
+        if self._member is None or self._member[0] is not channel:
+            try:
+                self._member = channel, channel.msps.identify(self.identity.serialized)
+            except IdentityRefused:
+                self._member = channel, None
+        return self._member[1]
+
     def admit(self, proposal: ParsedProposal, check: SignatureCheck, *, signature_holds: bool) -> None:
-        """1. channel; 2. signature; 3. clock and expiry; 4. a new transaction id. Raises ProposalRefused."""
+        """1. this peer itself; 2. channel; 3. signature; 4. clock and expiry; 5. a new id. Raises ProposalRefused."""
+        if self.member is None:
+            raise ProposalRefused("the organisation of this peer takes no part in the channel: ask another's")
         if proposal.channel_id != self.ledger.channel.id:
             raise ProposalRefused("this peer is not on the channel that the proposal names")
         if not signature_holds:

@@ -9,7 +9,7 @@ from pathlib import Path
 from fabric_protos.common import common_pb2
 from google.protobuf.message import DecodeError
 
-from healthchain.config import Topology
+from healthchain.config import Organisation, Topology
 from healthchain.errors import BadInput
 from healthchain.identity.folders import OrganisationFolder, write_private
 from healthchain.wire.channel import BatchSize, ChannelConfig, Consenter, Organization, genesis_block
@@ -24,16 +24,26 @@ class GenesisMissing(BadInput):
 
 
 def organisation_folder(folder: Path, topology: Topology, name: str) -> OrganisationFolder:
-    organisation = topology.organisation(name)
+    return folder_of(folder, topology.organisation(name))
+
+
+def folder_of(folder: Path, organisation: Organisation) -> OrganisationFolder:
+    """Also of one that the topology does not have yet."""
     return OrganisationFolder(folder / "organizations", organisation.msp_id, organisation.domain)
+
+
+def enrol_organisation(folder: Path, organisation: Organisation, now: datetime.datetime) -> OrganisationFolder:
+    """Its authorities, peer, orderer and users."""
+    credentials = folder_of(folder, organisation)
+    credentials.create(now, {name: {"hc.role": role} for name, role in organisation.roles.items()})
+    return credentials
 
 
 def create(folder: Path, topology: Topology, now: datetime.datetime) -> None:
     """Credentials first and block 0 last: a folder without it is no network, and may be created again."""
     organizations, consenters = [], []
     for index, organisation in enumerate(topology.organisations):
-        credentials = organisation_folder(folder, topology, organisation.name)
-        credentials.create(now, {name: {"hc.role": role} for name, role in organisation.roles.items()})
+        credentials = enrol_organisation(folder, organisation, now)
         organizations.append(Organization(organisation.name, organisation.msp_id, credentials.msp_config()))
         consenters.append(
             Consenter(

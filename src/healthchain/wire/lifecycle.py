@@ -108,6 +108,19 @@ def commit_arguments(definition: ChaincodeDefinition) -> bytes:
     ).SerializeToString()
 
 
+def asked_sequence(arguments: bytes) -> int:
+    """The sequence that `commit_arguments` name; 0, which is none, if they do not decode."""
+    try:
+        return lifecycle_pb2.CommitChaincodeDefinitionArgs.FromString(arguments).sequence
+    except (DecodeError, UnicodeDecodeError):
+        return 0
+
+
+def committed_sequence(value: bytes | None) -> int:
+    """Of the value under `sequence_key`; 0 for a chaincode that is not defined."""
+    return 0 if value is None else db_pb2.StateData.FromString(value).Int64
+
+
 def collection_package(collections: Sequence[Collection]) -> bytes:
     """pb(CollectionConfigPackage); every member's peer may hold the value, and one other must at endorsement."""
     return collection_pb2.CollectionConfigPackage(
