@@ -13,13 +13,8 @@ from .table import Row
 
 NOT_IN_A_TABLE = {"BATCH_TOO_LARGE"}  # needs megabytes: see the tests of its own
 COMING = {  # with the functions that refuse so
-    "GUARDIAN_SCOPE",
     "MEMBER_REMOVED",
     "MEMBER_SUSPENDED",
-    "MESSAGE_MISSING",
-    "MESSAGE_TOO_LARGE",
-    "MESSAGE_UNEXPECTED",
-    "MESSAGE_UNKNOWN",
 }
 OPEN = {"members:List"}  # to any caller whom the channel knows
 

@@ -132,6 +132,20 @@ class Code(StrEnum):
         "the session has not disclosed this version of the record on the ledger before",
     )
 
+    EMERGENCY_UNKNOWN = "EMERGENCY_UNKNOWN", NOT_FOUND, "there is no such emergency for this patient"
+    EMERGENCY_FORBIDDEN = (
+        "EMERGENCY_FORBIDDEN",
+        FORBIDDEN,
+        "only the patient, its guardians, the custodian, agencies and the clinician's organisation may see this",
+    )
+    REVIEW_OVERDUE = "REVIEW_OVERDUE", FORBIDDEN, "a review of an earlier emergency of this clinician is overdue"
+    REVIEW_DECIDED = "REVIEW_DECIDED", CONFLICT, "the emergency was reviewed already"
+    REVIEW_FORBIDDEN = (
+        "REVIEW_FORBIDDEN",
+        FORBIDDEN,
+        "only the custodian or an agency reviews, and never the clinician's own organisation",
+    )
+
     AUDIT_FORBIDDEN = (
         "AUDIT_FORBIDDEN",
         FORBIDDEN,

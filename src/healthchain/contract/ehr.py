@@ -7,6 +7,7 @@ from healthchain.contract import (
     audit,
     consents,
     disclosures,
+    emergency,
     erasure,
     keys,
     licences,
@@ -52,5 +53,14 @@ CONTRACT.submits("sessions:Close")(sessions.close)
 CONTRACT.evaluates("sessions:List")(disclosures.list_sessions)
 CONTRACT.evaluates("keys:Get")(keys.get)
 CONTRACT.evaluates("keys:GetForWriting")(keys.get_for_writing)
+
+CONTRACT.submits("emergency:Open")(emergency.open_emergency)
+CONTRACT.submits("emergency:Release")(emergency.release)
+CONTRACT.submits("emergency:Review")(emergency.review)
+CONTRACT.evaluates("emergency:Waiting")(emergency.waiting)
+CONTRACT.evaluates("emergency:Keys")(emergency.keys)
+CONTRACT.evaluates("emergency:Reason")(emergency.reason)
+CONTRACT.evaluates("emergency:List")(emergency.list_emergencies)
+CONTRACT.evaluates("emergency:Queue")(emergency.queue)
 
 CONTRACT.evaluates("audit:List")(audit.list_entries)

@@ -9,7 +9,7 @@ from msgspec import Meta
 from msgspec.structs import replace
 
 from healthchain.chaincode.stub import Stub
-from healthchain.contract import consents, envelopes, patients
+from healthchain.contract import consents, emergency, envelopes, patients
 from healthchain.contract.codes import Code, refusal
 from healthchain.contract.consents import CONSENTS, ConsentStatus
 from healthchain.contract.ids import BODIES, Arguments, Id, Result, Role, body_key
@@ -114,6 +114,7 @@ def _end_access(stub: Stub, patient_id: str, patient: Patient) -> None:
     for _, consent in CONSENTS.scan(stub, patient_id):
         if consent.status is ConsentStatus.ACTIVE:
             consents.end(stub, patient_id, consent)
+    emergency.purge(stub, patient_id)
     PATIENT_KEYS.delete(stub, patient_id)
     PATIENTS.put(stub, replace(patient, status=PatientStatus.ERASED), patient_id)
 

@@ -13,10 +13,11 @@ from msgspec import Meta
 from msgspec.structs import replace
 
 from healthchain.chaincode.stub import Stub
-from healthchain.contract import consents, guardians, messages, patients
+from healthchain.contract import consents, guardians, licences, messages, patients
 from healthchain.contract.codes import Code, refusal
 from healthchain.contract.guardians import Scope
 from healthchain.contract.ids import Action, Arguments, CommonName, Id, Milliseconds, Purpose, Result, Role
+from healthchain.contract.licences import Act
 from healthchain.contract.members import Acting, acting, user_of
 from healthchain.contract.patients import Patient
 from healthchain.contract.policies import Permission
@@ -188,7 +189,12 @@ def access(stub: Stub, patient_id: str, session_id: str) -> Access:
     role = _reader(stub).role
     session = _running(stub, role, patient_id, session_id)
     patient = patients.active(stub, patient_id)
-    permitted = _permitted(stub, role, patient_id, patient, session.purpose).intersection(session.compartments)
+    if session.emergency:
+        licences.require(stub, Act.EMERGENCY)
+        permitted = emergency_compartments(stub, patient_id, patient)
+    else:
+        permitted = _permitted(stub, role, patient_id, patient, session.purpose)
+    permitted = permitted.intersection(session.compartments)
     if not permitted:
         raise refusal(Code.CONSENT_MISSING)
     return Access(session, patient, permitted)
@@ -218,6 +224,10 @@ def _origin(stub: Stub, session: Session) -> Session | None:
     origin = SESSIONS.get(stub, session.patient, session.delegated_from)
     assert origin is not None, "sessions are never deleted"
     return origin
+
+
+def emergency_compartments(stub: Stub, patient_id: str, patient: Patient) -> frozenset[str]:
+    return frozenset(patient.compartments)
 
 
 def _permitted(stub: Stub, role: Role, patient_id: str, patient: Patient, purpose: Purpose) -> frozenset[str]:

@@ -13,6 +13,8 @@
 | consent | patient, MSP id of the grantee, consent | consents |
 | session | patient, session | sessions |
 | disclosure | patient, session, transaction id | disclosures |
+| emergency | patient, session | emergency |
+| pending-review | user, patient, session | emergency |
 | record | patient, record | records |
 | erasure | patient, transaction id | erasure |
 """
