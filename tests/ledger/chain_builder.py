@@ -129,9 +129,11 @@ class Consortium:
         chaincode: str = TOY,
         endorsers: Sequence[SigningIdentity] | None = None,
         proposal: Proposal | None = None,
+        client: SigningIdentity | None = None,
     ) -> Transaction:
         """Simulated, endorsed by a majority and signed by the first organisation's client."""
-        proposal = proposal or self.proposal(chaincode)
+        client = client or self.organisations[0].client
+        proposal = proposal or self.proposal(chaincode, client)
         simulator = simulate(view, run, chaincode, proposal.tx_id)
         parsed = parse_proposal(proposal.bytes_)
         response = proposal_response_pb2.Response(status=200, payload=b"done")
@@ -143,7 +145,7 @@ class Consortium:
             for one in (self.majority if endorsers is None else endorsers)
         ]
         outer = transaction_payload(parsed, payload, endorsements)
-        signature = self.organisations[0].client.key.sign(outer)
+        signature = client.key.sign(outer)
         return Transaction(proposal.tx_id, envelope(outer, signature), encode_private(simulator.namespaces))
 
     def define(self, view: View, definition: ChaincodeDefinition | None = None) -> Transaction:

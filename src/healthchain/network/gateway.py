@@ -149,6 +149,8 @@ class Gateway:
         except IdentityRefused as refused:
             detail = _detail(self._own, str(refused))
             raise GatewayError(refused_with, "the proposal's creator was refused", [detail]) from None
+        if self._own.member is None:
+            raise GatewayError(Status.UNAVAILABLE, "this gateway's organisation takes no part: use another's gateway")
         check = SignatureCheck(identity, sha256(proposal_bytes).digest(), signature)
         await self._verifier.verify([check])
         return proposal, check
