@@ -46,16 +46,16 @@ class ReadRecord:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """An open access session and the keys that come with it: of compartments, or of single (record, version)."""
+    """An open access session and the keys that come with it: of compartments, or of records under `record_place`."""
 
     actor: Actor
     id: str
     patient: str
     purpose: Purpose
     keys: HeldKeys
-    record_keys: Mapping[tuple[str, int], bytes] = field(default_factory=dict)
+    record_keys: Mapping[str, bytes] = field(default_factory=dict)
     broken: list[ListedHeader] = field(default_factory=list)
-    """Records that were handed out and are not what a reader can open, whoever's doing that is."""
+    """Records in scope that this reader cannot open, whoever's doing that is."""
 
     async def headers(self) -> list[ListedHeader]:
         """Of every record in scope, erased ones too."""
@@ -68,11 +68,19 @@ class Session:
             start = page.next
         return found
 
+    async def read_all(self) -> list[ReadRecord]:
+        """Every active record in scope, in the order in which they were written."""
+        live = [one for one in await self.headers() if one.status is RecordStatus.ACTIVE]
+        live.sort(key=lambda one: (one.time_ms, one.id))
+        return await self.read(live)
+
     async def read(self, headers: Sequence[ListedHeader]) -> list[ReadRecord]:
         """Disclose and open these records. One that does not open goes to `broken` and hides no other."""
         found: list[ReadRecord] = []
-        for begin in range(0, len(headers), READ_RECORDS_MAX):
-            for one in await self._disclosed(headers[begin : begin + READ_RECORDS_MAX]):
+        self.broken.extend(one for one in headers if not self._holds_key(one))
+        openable = [one for one in headers if self._holds_key(one)]
+        for begin in range(0, len(openable), READ_RECORDS_MAX):
+            for one in await self._disclosed(openable[begin : begin + READ_RECORDS_MAX]):
                 try:
                     found.append(self._open(one))
                 except SealBroken:
@@ -132,13 +140,22 @@ class Session:
         name = "" if index is None else NAMES[index]
         return ReadRecord(record, name, content.fullUrl, bytes(content.resource))
 
+    def _holds_key(self, one: ListedHeader) -> bool:
+        whole = self.keys.sealer(one.compartment, one.epoch) is not None
+        return whole or record_place(one.id, one.version) in self.record_keys
+
     def _opened(self, binding: Binding, body: bytes) -> bytes:
         if sealer := self.keys.sealer(binding.compartment, binding.epoch):
             return sealer.open(binding, body)
-        record_key = self.record_keys.get((binding.record, binding.version))
+        record_key = self.record_keys.get(record_place(binding.record, binding.version))
         if record_key is None:
             raise SealBroken
         return open_record(record_key, binding, body)
+
+
+def record_place(record: str, version: int) -> str:
+    """How a key of this one version is named."""
+    return f"{record}/{version}"
 
 
 @contextlib.asynccontextmanager
@@ -160,9 +177,7 @@ async def session(actor: Actor, patient: str, purpose: Purpose) -> AsyncIterator
 async def read_all(actor: Actor, patient: str, purpose: Purpose) -> list[ReadRecord]:
     """Everything that this user may read for this purpose, in the order in which it was written. Raises Refused."""
     async with session(actor, patient, purpose) as opened:
-        live = [one for one in await opened.headers() if one.status is RecordStatus.ACTIVE]
-        live.sort(key=lambda one: (one.time_ms, one.id))
-        return await opened.read(live)
+        return await opened.read_all()
 
 
 @dataclass(frozen=True, slots=True)

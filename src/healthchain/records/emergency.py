@@ -1,0 +1,146 @@
+"""Breaking the glass: a clinician opens and reads, the custodian releases the keys, somebody else reviews.
+
+The custodian's service would follow the ledger's events; `release_waiting` is what it would do at each.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Annotated
+
+import msgspec
+
+from healthchain.chaincode.membership import Standing
+from healthchain.contract import emergency, members, sessions
+from healthchain.contract.codes import Code
+from healthchain.contract.emergency import Emergencies, ListedEmergency, WaitingEmergency, reason_message
+from healthchain.contract.ids import Kind, Purpose
+from healthchain.contract.records import RecordStatus
+from healthchain.contract.sessions import released_keys
+from healthchain.errors import Refused
+from healthchain.records import keys
+from healthchain.records.actor import Actor, now_ms, repeated_on_conflict
+from healthchain.records.keyring import random_id
+from healthchain.records.patients import registered
+from healthchain.records.reading import Session, record_place, session
+from healthchain.records.sealing import KEY_BYTES, MessageContext, SealBroken, open_message, seal_message
+
+EMERGENCY_MS = 60 * 60 * 1000
+
+RecordKeys = dict[str, Annotated[bytes, msgspec.Meta(min_length=KEY_BYTES, max_length=KEY_BYTES)]]
+"""What is sealed when keys are released: `reading.record_place` -> key."""
+
+
+@dataclass(frozen=True, slots=True)
+class BrokenGlass:
+    """An emergency that was opened; its review is due at due_ms."""
+
+    id: str
+    due_ms: int
+
+
+async def break_glass(clinician: Actor, patient: str, reason: str, lasts_ms: int = EMERGENCY_MS) -> BrokenGlass:
+    """The reason is sealed to those who may judge it. Raises Refused."""
+    opening = emergency.Open(id=random_id(), patient=patient, end_ms=now_ms() + lasts_ms)
+    place = reason_message(patient, opening.id)
+    context = MessageContext(clinician.channel, place)
+    sealed = seal_message(await _audience(clinician, patient), context, reason.encode())
+    committed = await repeated_on_conflict(partial(clinician.submit, "emergency:Open", opening, {place: sealed}))
+    opened = msgspec.json.decode(committed.result, type=emergency.Opened)
+    return BrokenGlass(opening.id, opened.due_ms)
+
+
+async def enter(clinician: Actor, patient: str, emergency_id: str) -> Session:
+    """The session of an emergency, with what the custodian has released until now. Raises Refused or SealBroken."""
+    held = await keys.within_session(clinician, patient, emergency_id)
+    released = await _released(clinician, patient, emergency_id)
+    return Session(clinician, emergency_id, patient, Purpose.ETREAT, held, released)
+
+
+async def close(clinician: Actor, patient: str, emergency_id: str) -> None:
+    """The released keys are purged. Raises Refused."""
+    await clinician.submit("sessions:Close", sessions.Close(id=emergency_id, patient=patient))
+
+
+async def release_waiting(custodian: Actor) -> list[str]:
+    """Release keys into every emergency that waits for them at this custodian; answers with their ids."""
+    found = await custodian.ask("emergency:Waiting", emergency.Waiting(), emergency.WaitingEmergencies)
+    done = []
+    for one in found.emergencies:
+        try:
+            await _release(custodian, one)
+        except Refused as refused:
+            if refused.code != Code.SESSION_ENDED:  # it was closed in the meantime
+                raise
+        else:
+            done.append(one.id)
+    return done
+
+
+async def review(reviewer: Actor, patient: str, emergency_id: str, *, justified: bool) -> None:
+    """Raises Refused."""
+    reviewing = emergency.Review(id=emergency_id, patient=patient, justified=justified)
+    await repeated_on_conflict(partial(reviewer.submit, "emergency:Review", reviewing))
+
+
+async def reason_of(actor: Actor, patient: str, emergency_id: str) -> str:
+    """By one to whom it was sealed. Raises Refused or SealBroken."""
+    asked = emergency.Reason(id=emergency_id, patient=patient)
+    found = await actor.ask("emergency:Reason", asked, emergency.Sealed)
+    context = MessageContext(actor.channel, reason_message(patient, emergency_id))
+    return open_message(actor.key, actor.recipient, context, found.ciphertext).decode(errors="replace")
+
+
+async def list_emergencies(actor: Actor, patient: str) -> list[ListedEmergency]:
+    return (await actor.ask("emergency:List", emergency.List(patient=patient), Emergencies)).emergencies
+
+
+async def queue(officer: Actor) -> list[ListedEmergency]:
+    """Every pending review, the longest overdue first."""
+    return (await officer.ask("emergency:Queue", emergency.Queue(), Emergencies)).emergencies
+
+
+async def _audience(clinician: Actor, patient: str) -> dict[str, bytes]:
+    """Recipient -> public key: the custodian, the patient, the clinician's organisation and every agency."""
+    listed = (await clinician.ask("members:List", members.List(), members.Members)).members
+    about = await registered(clinician, patient)
+    named = {about.custodian, clinician.recipient}
+    audience = {
+        one.msp_id: one.public_key
+        for one in listed
+        if one.standing is not Standing.REMOVED and (one.kind is Kind.AGENCY or one.msp_id in named)
+    }
+    return audience | ({patient: about.public_key} if about.public_key else {})
+
+
+async def _release(custodian: Actor, waiting: WaitingEmergency) -> None:
+    """The keys of the current versions in scope, to the clinician's organisation."""
+    async with session(custodian, waiting.patient, Purpose.HOPERAT) as opened:
+        record_keys: RecordKeys = {}
+        for one in await opened.headers():
+            sealer = opened.keys.sealer(one.compartment, one.epoch)
+            if one.status is not RecordStatus.ERASED and one.compartment in waiting.compartments and sealer:
+                record_keys[record_place(one.id, one.version)] = sealer.record_key(one.id, one.version)
+    place = released_keys(waiting.patient, waiting.id)
+    public_keys = await keys.public_keys(custodian, waiting.patient)
+    recipient = {waiting.recipient: public_keys[waiting.recipient]}
+    sealed = seal_message(recipient, MessageContext(custodian.channel, place), msgspec.json.encode(record_keys))
+    releasing = emergency.Release(id=waiting.id, patient=waiting.patient)
+    await repeated_on_conflict(partial(custodian.submit, "emergency:Release", releasing, {place: sealed}))
+
+
+async def _released(clinician: Actor, patient: str, emergency_id: str) -> RecordKeys:
+    asked = emergency.Keys(id=emergency_id, patient=patient)
+    try:
+        found = await clinician.ask("emergency:Keys", asked, emergency.Sealed)
+    except Refused as refused:
+        if refused.code != Code.MESSAGE_UNKNOWN:
+            raise
+        return {}
+    context = MessageContext(clinician.channel, released_keys(patient, emergency_id))
+    opened = open_message(clinician.key, clinician.recipient, context, found.ciphertext)
+    try:
+        return msgspec.json.decode(opened, type=RecordKeys)
+    except msgspec.DecodeError:
+        raise SealBroken from None
