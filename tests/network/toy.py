@@ -116,13 +116,21 @@ def make_network(folder: Path) -> None:
     run(folder, define)
 
 
-def run(folder: Path, scenario: Scenario, *, clock: Clock = clock_ms) -> None:
+def run(
+    folder: Path,
+    scenario: Scenario,
+    *,
+    clock: Clock = clock_ms,
+    topology: Topology = TOPOLOGY,
+    approved: Sequence[ChaincodeDefinition] = (DEFINITION,),
+) -> None:
     """Open the network, play the scenario, close; never longer than SECONDS_MAX."""
+    chaincodes = {one.name: Toy() for one in approved}
 
     async def play() -> None:
         async with (
             asyncio.timeout(SECONDS_MAX),
-            Network.opened(folder, TOPOLOGY, {TOY: Toy()}, [DEFINITION], clock_ms=clock) as network,
+            Network.opened(folder, topology, chaincodes, approved, clock_ms=clock) as network,
         ):
             await scenario(network)
 
