@@ -155,6 +155,26 @@ def test_what_was_in_flight_is_invalid_on_every_peer(folder: Path) -> None:
     play(folder, scenario)
 
 
+def test_whoever_waits_is_told_that_it_waits_in_vain(folder: Path) -> None:
+    """What it sent is settled by no block any more; others may wait on."""
+
+    async def scenario(network: Network) -> None:
+        asked = [
+            asyncio.create_task(
+                network.gateway("north").commit_status(status_request(identity(folder, name), "0" * 64))
+            )
+            for name in ("south", "north")
+        ]
+        await asyncio.sleep(0.05)
+        await decide(network, folder, "SouthMSP", SUSPENDED)
+        with pytest.raises(GatewayError, match="MEMBER_SUSPENDED"):
+            await asked[0]
+        assert not asked[1].done()
+        asked[1].cancel()
+
+    play(folder, scenario)
+
+
 def test_the_others_go_on_without_its_peer_and_its_orderer(folder: Path) -> None:
     async def scenario(network: Network) -> None:
         north = connect(network, folder, "north")

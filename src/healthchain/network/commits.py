@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TypeVar
 
+from healthchain.errors import HealthChainError
 from healthchain.network.committer import Committed
 
 _T = TypeVar("_T")
+Require = Callable[[], object]
 
 
 class Commits:
     """For the event loop's thread. `failed` ends every wait with an error, now and later."""
 
     def __init__(self) -> None:
-        self._waiting: dict[str, set[asyncio.Future[Committed]]] = {}
+        self._waiting: dict[str, dict[asyncio.Future[Committed], Require]] = {}
         self._height_changed: asyncio.Future[None] | None = None
         self._failure: BaseException | None = None
 
@@ -28,19 +30,31 @@ class Commits:
         if changed is not None and not changed.done():
             changed.set_result(None)
 
-    async def wait_for(self, tx_id: str) -> Committed:
-        """Until the transaction is in a block. Whoever gives up leaves nothing behind: ids may never come."""
+    async def wait_for(self, tx_id: str, require: Require = lambda: None) -> Committed:
+        """Until the transaction is in a block. Whoever gives up leaves nothing behind: ids may never come.
+
+        `require` raises once the one who waits may not ask any more: see `members_changed`.
+        """
         if self._failure is not None:
             raise self._failure.with_traceback(None)  # one error for all: what it passed through must not add up
         waiting: asyncio.Future[Committed] = asyncio.get_running_loop().create_future()
-        everybody = self._waiting.setdefault(tx_id, set())
-        everybody.add(waiting)
+        everybody = self._waiting.setdefault(tx_id, {})
+        everybody[waiting] = require
         try:
             return await waiting
         finally:
-            everybody.discard(waiting)
+            everybody.pop(waiting, None)
             if not everybody and self._waiting.get(tx_id) is everybody:
                 del self._waiting[tx_id]
+
+    def members_changed(self) -> None:
+        """End the waits of those who are no members any more: what they sent is settled by no block from now on."""
+        for everybody in self._waiting.values():
+            for waiting, require in everybody.items():
+                try:
+                    require()
+                except HealthChainError as refused:
+                    _fail(waiting, refused)
 
     async def next_block(self) -> None:
         """Until another block is committed."""

@@ -115,7 +115,7 @@ class Gateway:
         found = self._own.ledger.transaction(asked.transaction_id)
         if found is not None:
             return gateway_pb2.CommitStatusResponse(result=_code(found.code), block_number=found.block)
-        committed = await self._commits.wait_for(asked.transaction_id)
+        committed = await self._commits.wait_for(asked.transaction_id, lambda: self._identified(asked.identity))
         return gateway_pb2.CommitStatusResponse(result=_code(committed.code), block_number=committed.block)
 
     async def chaincode_events(

@@ -60,7 +60,8 @@ class Network:
         self.verifier = Verifier()
         self.signer = Signer()
         listed = list(peers.values())
-        self._committer = Committer(listed, self.verifier, self.commits.committed)
+        self._announced = self.channel
+        self._committer = Committer(listed, self.verifier, self._committed)
         self._ordering = OrderingService(listed[0].ledger, orderers, self.verifier, self._committer.deliver, clock)
         self._gateways = {
             name: Gateway(peer, listed, self._ordering, self.commits, self.verifier, self.signer)
@@ -106,6 +107,12 @@ class Network:
     @property
     def height(self) -> int:
         return next(iter(self.peers.values())).ledger.height
+
+    def _committed(self, block: int, fates: Mapping[str, int]) -> None:
+        self.commits.committed(block, fates)
+        if self._announced is not self.channel:
+            self._announced = self.channel
+            self.commits.members_changed()
 
     def _start(self) -> None:
         for run in (self._ordering.run, self._committer.run):
