@@ -11,8 +11,9 @@ from hashlib import sha256
 import msgspec
 from google.protobuf.message import Message
 
-from healthchain.app.consortium import CLINICIAN, Consortium
+from healthchain.app.consortium import ADMINISTRATOR, CLINICIAN, Consortium
 from healthchain.config import CHAINCODE
+from healthchain.contract import emergency as contract_emergency
 from healthchain.contract import keys as contract_keys
 from healthchain.contract import reading as contract_reading
 from healthchain.contract import sessions
@@ -20,7 +21,7 @@ from healthchain.contract.ids import BODIES, Purpose, body_key
 from healthchain.errors import HealthChainError
 from healthchain.ledger.recovery import MARKER
 from healthchain.network.gateway import Gateway
-from healthchain.records import auditing, erasing, reading
+from healthchain.records import auditing, emergency, erasing, reading
 from healthchain.records.actor import now_ms
 from healthchain.records.importing import import_bundle
 from healthchain.records.keyring import ID_BYTES, encode_id, random_id
@@ -140,6 +141,51 @@ def unseen_reading(stage: Stage) -> bool:
         trail = await auditing.trail(consortium.patient(stage.patient), stage.patient)
         seen = [one for one in trail if one.purpose is Purpose.TREAT and one.user.endswith(f"/{CLINICIAN}")]
         return not seen
+
+    return stage.play(work)
+
+
+def undisclosed_reading(stage: Stage) -> bool:
+    """In a session that the patient sees, but without a word on the ledger of which records."""
+
+    async def work(consortium: Consortium) -> bool:
+        actor = clinician(consortium)
+        async with reading.session(actor, stage.patient, Purpose.TREAT) as opened:
+            ids = tuple(one.id for one in await opened.headers())
+            asked = contract_reading.Read(session=opened.id, patient=stage.patient, records=ids)
+            return await succeeds(actor.ask("records:Read", asked, contract_reading.Records))
+
+    return stage.play(work)
+
+
+def glass_broken_by_habit(stage: Stage) -> bool:
+    """Eight days later the same clinician does it again, and nobody has reviewed the first time."""
+
+    async def work(consortium: Consortium) -> bool:
+        actor = clinician(consortium, CLINIC)
+        await emergency.break_glass(actor, stage.patient, "curiosity")
+        owner = stage.credentials(CLINIC)
+        who = owner.signing_identity(owner.user(CLINICIAN))
+        later_ms = 8 * 24 * 60 * 60 * 1000
+        for peer in consortium.network.peers.values():
+            peer._clock_ms = lambda: now_ms() + later_ms
+        opening = contract_emergency.Open(random_id(), stage.patient, now_ms() + later_ms + 60_000)
+        reason = {contract_emergency.reason_message(stage.patient, opening.id): b"sealed"}
+        proposal = connect(consortium, CLINIC, who, offset_ms=later_ms).proposal(
+            "emergency:Open", msgspec.json.encode(opening), transient=reason
+        )
+        return await succeeds(proposal.endorse())
+
+    return stage.play(work)
+
+
+def emergency_cleared_at_home(stage: Stage) -> bool:
+    """The clinic's administrator finds that its own clinician was right."""
+
+    async def work(consortium: Consortium) -> bool:
+        broken = await emergency.break_glass(clinician(consortium, CLINIC), stage.patient, "curiosity")
+        administrator = consortium.staff(CLINIC, ADMINISTRATOR)
+        return await succeeds(emergency.review(administrator, stage.patient, broken.id, justified=True))
 
     return stage.play(work)
 

@@ -15,6 +15,7 @@ import pytest
 
 import healthchain.contract.audit as audit
 import healthchain.contract.consents as consents
+import healthchain.contract.emergency as emergency
 import healthchain.contract.envelopes as envelopes
 import healthchain.contract.members as members
 import healthchain.contract.patients as patients
@@ -111,6 +112,17 @@ def sessions_leave_no_trace(patch: Patch) -> None:
     patch.setattr(audit, "SESSIONS", Nothing())
 
 
+def reviews_never_fall_due(patch: Patch) -> None:
+    class Nothing:
+        def scan(self, *_: object) -> list[object]:
+            return []
+
+        def put(self, *_: object) -> None:
+            pass
+
+    patch.setattr(emergency, "PENDING_REVIEWS", Nothing())
+
+
 def one_key_for_ever(patch: Patch) -> None:
     for module in (importing, consenting):
         patch.setattr(module, "new_key", lambda: bytes(32))
@@ -167,6 +179,9 @@ ROWS = [
     Row(GUESSES, record.guessed_id, ids_without_a_secret),
     Row(BROWSING, record.without_session, reads_need_no_session),
     Row(BROWSING, record.unseen_reading, sessions_leave_no_trace),
+    Row(BROWSING, record.undisclosed_reading, only_itself(reading, "_require_disclosed", nothing)),
+    Row(BROWSING, record.glass_broken_by_habit, reviews_never_fall_due),
+    Row(BROWSING, record.emergency_cleared_at_home, only_itself(emergency, "_require_other", nothing)),
     Row(REVOKED, record.session_after_revocation, only_itself(consents, "end", nothing)),
     Row(REVOKED, record.envelopes_after_revocation, only_itself(envelopes, "purge", nothing)),
     Row(REVOKED, record.old_key_after_revocation, one_key_for_ever),

@@ -12,15 +12,15 @@ from msgspec import Meta
 from msgspec.structs import asdict, replace
 
 from healthchain.chaincode.stub import Stub
-from healthchain.contract import guardians, licences, messages, patients, sessions
+from healthchain.contract import deciding, guardians, licences, messages, patients, sessions
 from healthchain.contract.codes import Code, refusal
 from healthchain.contract.guardians import Scope
-from healthchain.contract.ids import Arguments, Id, Kind, Milliseconds, Purpose, Result
+from healthchain.contract.ids import PERSONS, Arguments, Id, Kind, Milliseconds, Purpose, Result
 from healthchain.contract.licences import Act
 from healthchain.contract.members import Acting, acting
 from healthchain.contract.patients import Patient
 from healthchain.contract.policies import Permission
-from healthchain.contract.sessions import PERSONS, SESSIONS, Session, access, released_keys
+from healthchain.contract.sessions import SESSIONS, Session, access, released_keys
 from healthchain.contract.state import State, Table, emit
 
 
@@ -67,7 +67,7 @@ def open_emergency(stub: Stub, arguments: Open) -> Opened:
     sessions.require_new(stub, arguments.patient, arguments.id)
     if any(pending.due_ms <= stub.timestamp_ms for _, pending in PENDING_REVIEWS.scan(stub, gate.user)):
         raise refusal(Code.REVIEW_OVERDUE)
-    permitted = sessions.emergency_compartments(stub, arguments.patient, patient)
+    permitted = deciding.emergency_compartments(stub, arguments.patient, patient)
     scope = tuple(sorted(permitted.intersection(arguments.compartments or permitted)))
     if not scope:
         raise refusal(Code.CONSENT_MISSING)
@@ -194,9 +194,7 @@ def review(stub: Stub, arguments: Review) -> None:
     gate = acting(stub, Permission.REVIEW_BREAK_GLASS)
     patient = patients.registered(stub, arguments.patient)
     emergency, session = _emergency(stub, arguments.patient, arguments.id)
-    knows = gate.member.kind is Kind.AGENCY or gate.caller.msp_id == patient.custodian
-    if not knows or gate.caller.msp_id == emergency.user.split("/", 1)[0]:
-        raise refusal(Code.REVIEW_FORBIDDEN)
+    _require_other(gate, patient, emergency)
     if emergency.justified is not None:
         raise refusal(Code.REVIEW_DECIDED)
     if session.is_over(stub.timestamp_ms):
@@ -207,6 +205,13 @@ def review(stub: Stub, arguments: Review) -> None:
     EMERGENCIES.put(stub, decided, arguments.patient, arguments.id)
     PENDING_REVIEWS.delete(stub, emergency.user, arguments.patient, arguments.id)
     emit(stub, "emergency:Reviewed", arguments.patient, (arguments.id,))
+
+
+def _require_other(gate: Acting, patient: Patient, emergency: Emergency) -> None:
+    """Somebody who knows the reason, and is not of the clinician's own organisation."""
+    knows = gate.member.kind is Kind.AGENCY or gate.caller.msp_id == patient.custodian
+    if not knows or gate.caller.msp_id == emergency.user.split("/", 1)[0]:
+        raise refusal(Code.REVIEW_FORBIDDEN)
 
 
 class List(Arguments, frozen=True):
