@@ -38,6 +38,7 @@ from .consortium import (
     body,
     disclosing,
     full_chain,
+    granted,
     ident,
     licence,
     opened,
@@ -428,3 +429,34 @@ def test_an_erased_patients_reasons_and_keys_are_gone_but_not_the_review(chain: 
     check_refused(chain, keys_row("erased", "PATIENT_ERASED", DOCTOR_B))
     check_refused(chain, reason_row("erased", "MESSAGE_UNKNOWN", OFFICER))
     chain.submit(OFFICER, "emergency:Review", about(RELEASED, justified=False))
+
+
+def deny(chain: Chain, grantee: str, compartments: tuple[str, ...], purpose: str = "ETREAT", **changes: Any) -> None:
+    denial = granted("denial", grantee, compartments, purpose, decision="deny", end_ms=NOW + DAY, **changes)
+    chain.submit(PATIENT, "consents:Grant", denial)
+
+
+def test_what_is_denied_even_in_an_emergency_stays_closed(chain: Chain) -> None:
+    deny(chain, "HospitalB", K[2:3])
+    answer = chain.submit(DOCTOR_B, "emergency:Open", opening(), reason())
+    assert answer["compartments"] == [K[0], K[1], K[3], K[4]]
+    check_refused(chain, Row("denied", "SESSION_SCOPE", DOCTOR_B, "records:Disclose", disclosing(NEW, (R3, 1))))
+
+
+def test_one_person_can_be_kept_from_breaking_the_glass(chain: Chain) -> None:
+    deny(chain, "HospitalB", K, person="doctor")
+    check_refused(chain, open_row("denied", "CONSENT_MISSING", DOCTOR_B))
+    chain.submit(NURSE, "emergency:Open", opening(), reason())
+
+
+def test_a_denial_ends_what_was_opened_before_it(chain: Chain) -> None:
+    chain.submit(DOCTOR_B, "records:Disclose", disclosing(RELEASED, (R3, 1)))
+    deny(chain, "HospitalB", K[2:3])
+    read = {"session": RELEASED, "patient": ALICE, "records": [R3]}
+    check_refused(chain, Row("denied since", "CONSENT_MISSING", DOCTOR_B, "records:Read", read))
+
+
+def test_the_custodians_own_clinician_breaks_the_glass_where_ordinary_care_is_denied(chain: Chain) -> None:
+    deny(chain, "HospitalA", K, "TREAT", person="doctor")
+    check_refused(chain, Row("denied", "CONSENT_MISSING", DOCTOR_A, "sessions:Open", opened("plain", "TREAT")))
+    assert chain.submit(DOCTOR_A, "emergency:Open", opening(), reason())["compartments"] == list(K)
