@@ -35,6 +35,7 @@ class Record:
     compartment: str
     version: int
     body: bytes
+    author: str  # MSP id
 
 
 @dataclass

@@ -109,7 +109,8 @@ class Access(RuleBasedStateMachine):
         body = f"{record} {version} by {caller.msp_id}".encode()
         one = written(record, version, compartment, self.model.epochs[compartment])
         touched = {compartment, current.compartment if current else compartment}
-        allowed = touched <= self.model.writable(caller, self.now_ms)
+        own = current is None or caller is DOCTOR_A or current.author == caller.msp_id
+        allowed = own and touched <= self.model.writable(caller, self.now_ms)
         self.attempt(
             allowed,
             caller,
@@ -118,7 +119,7 @@ class Access(RuleBasedStateMachine):
             {f"{record}/{version}": body},
         )
         if allowed:
-            self.model.records[record] = Record(compartment, version, body)
+            self.model.records[record] = Record(compartment, version, body, caller.msp_id)
 
     @rule(caller=CALLERS, purpose=st.sampled_from(PURPOSES), asked=st.sets(st.sampled_from(K)), hours=SOON)
     def open(self, caller: Caller, purpose: str, asked: set[str], hours: int) -> None:

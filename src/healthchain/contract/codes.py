@@ -77,6 +77,7 @@ class Code(StrEnum):
     )
     COMPARTMENT_UNKNOWN = "COMPARTMENT_UNKNOWN", NOT_FOUND, "the patient has no such compartment"
     COMPARTMENT_DUPLICATE = "COMPARTMENT_DUPLICATE", BAD_REQUEST, "a compartment is named twice"
+    COMPARTMENT_LIMIT = "COMPARTMENT_LIMIT", CONFLICT, "the patient has as many compartments as there can be"
     COMPARTMENT_EXISTS = "COMPARTMENT_EXISTS", CONFLICT, "a compartment of this id exists already"
 
     ENVELOPE_MISSING = "ENVELOPE_MISSING", BAD_REQUEST, "a required key envelope is missing or empty"
@@ -93,8 +94,12 @@ class Code(StrEnum):
         "the new epochs are not the next ones of exactly the compartments concerned",
     )
 
+    REKEY_DUE = "REKEY_DUE", CONFLICT, "the compartment needs a new key before anything is written into it"
+    REKEY_NOT_DUE = "REKEY_NOT_DUE", CONFLICT, "no compartment of the patient needs a new key: name some"
+
     RECORD_UNKNOWN = "RECORD_UNKNOWN", NOT_FOUND, "the patient has no record of this id"
     RECORD_DUPLICATE = "RECORD_DUPLICATE", BAD_REQUEST, "a record is named twice in one call"
+    RECORD_OF_ANOTHER = "RECORD_OF_ANOTHER", FORBIDDEN, "a contributor amends only what its own organisation wrote"
     RECORD_ERASED = "RECORD_ERASED", GONE, "the record was erased"
     VERSION_CONFLICT = "VERSION_CONFLICT", CONFLICT, "the record's next version is another one"
     VERSION_STALE = "VERSION_STALE", CONFLICT, "the record has another version by now"
@@ -107,8 +112,15 @@ class Code(StrEnum):
     CONSENT_UNKNOWN = "CONSENT_UNKNOWN", NOT_FOUND, "the patient gave no such consent"
     CONSENT_EXISTS = "CONSENT_EXISTS", CONFLICT, "a consent of this id exists already"
     CONSENT_REVOKED = "CONSENT_REVOKED", CONFLICT, "the consent has been revoked already"
+    ORDER_EXISTS = "ORDER_EXISTS", CONFLICT, "an order of this id exists already"
     GRANTEE_UNKNOWN = "GRANTEE_UNKNOWN", NOT_FOUND, "the grantee is not a member of the consortium"
     GRANTEE_IS_CUSTODIAN = "GRANTEE_IS_CUSTODIAN", BAD_REQUEST, "the custodian needs no consent"
+    GRANTEE_ROLE = "GRANTEE_ROLE", BAD_REQUEST, "this kind of organisation has no staff of that role"
+    GRANTEE_AMBIGUOUS = (
+        "GRANTEE_AMBIGUOUS",
+        BAD_REQUEST,
+        "a consent is for a role or for a person, and only a permit for more than one person has exceptions",
+    )
     PERIOD_INVALID = "PERIOD_INVALID", BAD_REQUEST, "the period is empty, over, or longer than permitted"
     PURPOSE_FORBIDDEN = "PURPOSE_FORBIDDEN", FORBIDDEN, "this role may not act for this purpose of use"
 

@@ -1,4 +1,4 @@
-"""Consents: granted by the patient alone, in force for a period, looked at again at each use.
+"""Consents: given by the patient or a guardian, in force for a period, looked at again at each use (`deciding`).
 
 A consent that expires is out of force at once; its envelopes are purged at the patient's next revocation.
 """
@@ -11,13 +11,25 @@ from typing import Annotated
 from msgspec import Meta
 from msgspec.structs import replace
 
+from healthchain.chaincode.membership import Standing
 from healthchain.chaincode.stub import Stub
 from healthchain.contract import envelopes, guardians, patients
 from healthchain.contract.codes import Code, refusal
 from healthchain.contract.envelopes import Address
 from healthchain.contract.guardians import Scope
-from healthchain.contract.ids import Action, Arguments, Id, Milliseconds, MspId, Purpose, Result, Role
-from healthchain.contract.members import acting, is_active, user_of
+from healthchain.contract.ids import (
+    PERSONS,
+    Action,
+    Arguments,
+    CommonName,
+    Id,
+    Milliseconds,
+    MspId,
+    Purpose,
+    Result,
+    Role,
+)
+from healthchain.contract.members import MEMBERS, STAFF_OF_KIND, acting, user_of
 from healthchain.contract.patients import Patient
 from healthchain.contract.state import State, Table, emit
 
@@ -27,8 +39,17 @@ class ConsentStatus(StrEnum):
     REVOKED = "revoked"
 
 
+class Decision(StrEnum):
+    PERMIT = "permit"
+    DENY = "deny"
+
+
 class Consent(State, frozen=True):
-    """From start_ms (inclusive) to end_ms (exclusive), unless revoked; lists are sorted."""
+    """From start_ms (inclusive) to end_ms (exclusive), unless revoked; lists are sorted.
+
+    It is for everybody of the grantee organisation, or for one role or one person of it; a permit may except persons.
+    `later_compartments` tells that a compartment which the patient gets later belongs to it too.
+    """
 
     id: str
     grantee: str
@@ -40,6 +61,11 @@ class Consent(State, frozen=True):
     status: ConsentStatus
     granted_by: str
     granted_ms: int
+    decision: Decision = Decision.PERMIT
+    role: Role | None = None
+    person: str | None = None  # a common name
+    exceptions: tuple[str, ...] = ()
+    later_compartments: bool = False
     ended_by: str | None = None
     ended_ms: int | None = None
 
@@ -55,6 +81,8 @@ CONSENTS = Table("consent", Consent)
 
 
 class Grant(Arguments, frozen=True):
+    """`role` or `person` narrow it to a part of the organisation; `exceptions` are persons to whom a permit is none."""
+
     id: Id
     patient: Id
     grantee: MspId
@@ -63,17 +91,19 @@ class Grant(Arguments, frozen=True):
     actions: Annotated[tuple[Action, ...], Meta(min_length=1, max_length=10)]
     start_ms: Milliseconds
     end_ms: Milliseconds
+    decision: Decision = Decision.PERMIT
+    role: Role | None = None
+    person: CommonName | None = None
+    exceptions: Annotated[tuple[CommonName, ...], Meta(max_length=50)] = ()
+    later_compartments: bool = False
 
 
 def grant(stub: Stub, arguments: Grant) -> None:
-    """By the patient or a guardian. Transient: envelopes to the grantee, see `_addresses`."""
+    """By the patient or a guardian. Transient: a permit's envelopes to the grantee, see `_addresses`."""
     acting(stub)
     patient = patients.active(stub, arguments.patient)
     guardians.require_speaker(stub, arguments.patient, patient, Scope.CONSENT)
-    if not is_active(stub, arguments.grantee):
-        raise refusal(Code.GRANTEE_UNKNOWN)
-    if arguments.grantee == patient.custodian:
-        raise refusal(Code.GRANTEE_IS_CUSTODIAN)
+    _check_grantee(stub, arguments, patient)
     patients.require_compartments(patient, arguments.compartments)
     if not max(arguments.start_ms, stub.timestamp_ms) < arguments.end_ms:
         raise refusal(Code.PERIOD_INVALID)
@@ -84,6 +114,21 @@ def grant(stub: Stub, arguments: Grant) -> None:
     envelopes.store(stub, required, optional)
     CONSENTS.put(stub, consent, arguments.patient, consent.grantee, consent.id)
     emit(stub, "consents:Granted", arguments.patient, (consent.id,))
+
+
+def _check_grantee(stub: Stub, arguments: Grant, patient: Patient) -> None:
+    """The custodian's staff can be denied, and permitted nothing: its own rule does that (`deciding`)."""
+    member = MEMBERS.get(stub, arguments.grantee)
+    if member is None or member.standing is not Standing.ACTIVE:
+        raise refusal(Code.GRANTEE_UNKNOWN)
+    permit = arguments.decision is Decision.PERMIT
+    if permit and arguments.grantee == patient.custodian:
+        raise refusal(Code.GRANTEE_IS_CUSTODIAN)
+    if arguments.role is not None and arguments.role not in STAFF_OF_KIND[member.kind]:
+        raise refusal(Code.GRANTEE_ROLE)
+    named = arguments.person is not None
+    if (named and arguments.role is not None) or (arguments.exceptions and (named or not permit)):
+        raise refusal(Code.GRANTEE_AMBIGUOUS)
 
 
 def _consent(stub: Stub, arguments: Grant) -> Consent:
@@ -98,6 +143,11 @@ def _consent(stub: Stub, arguments: Grant) -> Consent:
         status=ConsentStatus.ACTIVE,
         granted_by=user_of(stub.caller),
         granted_ms=stub.timestamp_ms,
+        decision=arguments.decision,
+        role=arguments.role,
+        person=arguments.person,
+        exceptions=tuple(sorted(set(arguments.exceptions))),
+        later_compartments=arguments.later_compartments,
     )
 
 
@@ -105,6 +155,8 @@ def _addresses(stub: Stub, patient: Patient, consent: Consent) -> tuple[set[Addr
     """Required: the current epoch if the grantee has no envelope yet. Optional: that again, older epochs."""
     required: set[Address] = set()
     optional: set[Address] = set()
+    if consent.decision is Decision.DENY:
+        return required, optional
     for compartment in consent.compartments:
         epoch = patient.compartments[compartment]
         current = Address(compartment, consent.grantee, epoch)
@@ -123,24 +175,14 @@ class Consents(Result, frozen=True):
 
 
 def list_consents(stub: Stub, arguments: List) -> Consents:
-    """All for the patient and the custodian's staff; for another member those given to it."""
+    """All for the patient, guardians and the custodian's staff; for another member those given to it."""
     caller = stub.caller
     role = acting(stub).role
     patient = patients.registered(stub, arguments.patient)
-    if role is Role.PATIENT:
-        patients.require_self(caller, arguments.patient, patient)
+    if role in PERSONS:
+        guardians.require_speaker(stub, arguments.patient, patient, Scope.CONSENT)
     grantee = () if caller.msp_id == patient.custodian else (caller.msp_id,)
     return Consents([consent for _, consent in CONSENTS.scan(stub, arguments.patient, *grantee)])
-
-
-def permitted(stub: Stub, patient_id: str, action: Action, purpose: Purpose | None = None) -> frozenset[str]:
-    """The compartments that consents in force let the caller's organisation use so; any purpose if None."""
-    found: set[str] = set()
-    for _, consent in CONSENTS.scan(stub, patient_id, stub.caller.msp_id):
-        purpose_fits = purpose is None or purpose in consent.purposes
-        if consent.in_force(stub.timestamp_ms) and action in consent.actions and purpose_fits:
-            found.update(consent.compartments)
-    return frozenset(found)
 
 
 def end(stub: Stub, patient_id: str, consent: Consent) -> None:

@@ -12,10 +12,10 @@ from msgspec.structs import asdict
 from healthchain.chaincode.stub import Stub
 from healthchain.contract import guardians, patients
 from healthchain.contract.guardians import Scope
-from healthchain.contract.ids import Arguments, Id, Limit, Result, Role, StartId
+from healthchain.contract.ids import PERSONS, Arguments, Id, Limit, Result, Role, StartId
 from healthchain.contract.members import Acting, acting
 from healthchain.contract.patients import Patient
-from healthchain.contract.sessions import PERSONS, SESSIONS, Session
+from healthchain.contract.sessions import SESSIONS, Session
 from healthchain.contract.state import State, Table
 
 

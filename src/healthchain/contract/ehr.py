@@ -5,16 +5,19 @@ from __future__ import annotations
 from healthchain.chaincode.dispatch import Contract
 from healthchain.contract import (
     audit,
+    compartments,
     consents,
     disclosures,
     emergency,
     erasure,
+    explaining,
     keys,
     licences,
     members,
     patients,
     reading,
     records,
+    rekeying,
     revocation,
     sessions,
 )
@@ -33,6 +36,8 @@ CONTRACT.evaluates("licences:List")(licences.list_licences)
 CONTRACT.submits("patients:Register")(patients.register)
 CONTRACT.evaluates("patients:Get")(patients.get)
 CONTRACT.evaluates("patients:List")(patients.list_patients)
+CONTRACT.evaluates("patients:PreviewAddCompartment")(compartments.preview)
+CONTRACT.submits("patients:AddCompartment")(compartments.add)
 CONTRACT.submits("patients:Erase")(erasure.erase_patient)
 
 CONTRACT.submits("records:Write")(records.write)
@@ -44,6 +49,9 @@ CONTRACT.submits("records:Erase")(erasure.erase_records)
 CONTRACT.submits("consents:Grant")(consents.grant)
 CONTRACT.evaluates("consents:PreviewRevoke")(revocation.preview)
 CONTRACT.submits("consents:Revoke")(revocation.revoke)
+CONTRACT.submits("consents:Order")(revocation.order)
+CONTRACT.evaluates("consents:OrderText")(revocation.fetch_order)
+CONTRACT.evaluates("consents:Explain")(explaining.explain)
 CONTRACT.evaluates("consents:List")(consents.list_consents)
 
 CONTRACT.submits("sessions:Open")(sessions.open_session)
@@ -51,6 +59,8 @@ CONTRACT.submits("sessions:Renew")(sessions.renew)
 CONTRACT.submits("sessions:Delegate")(sessions.delegate)
 CONTRACT.submits("sessions:Close")(sessions.close)
 CONTRACT.evaluates("sessions:List")(disclosures.list_sessions)
+CONTRACT.evaluates("keys:PreviewRotate")(rekeying.preview_rotation)
+CONTRACT.submits("keys:Rotate")(rekeying.rotate)
 CONTRACT.evaluates("keys:Get")(keys.get)
 CONTRACT.evaluates("keys:GetForWriting")(keys.get_for_writing)
 

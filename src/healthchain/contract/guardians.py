@@ -23,6 +23,9 @@ class Scope(StrEnum):
     CLAIMS = "claims"  # follow, appeal
 
 
+KEYED = frozenset((Scope.READ, Scope.CONSENT))  # whoever consents seals keys to others
+
+
 class Guardian(State, frozen=True):
     """From start_ms (inclusive) to end_ms (exclusive), unless ended before. The key is what envelopes are sealed to."""
 
@@ -40,6 +43,15 @@ class Guardian(State, frozen=True):
 
 
 GUARDIANS = Table("guardian", Guardian)  # patient, the guardian's id
+
+
+def key_holders(stub: Stub, patient_id: str) -> list[str]:
+    """Guardians who hold, or will hold, the patient's keys: those who read or consent, until their office ends."""
+    return [
+        guardian
+        for (_, guardian), one in GUARDIANS.scan(stub, patient_id)
+        if one.ended_ms is None and stub.timestamp_ms < one.end_ms and KEYED.intersection(one.scopes)
+    ]
 
 
 def is_self(caller: Caller, patient_id: str, patient: Patient) -> bool:

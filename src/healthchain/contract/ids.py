@@ -15,7 +15,8 @@ ENVELOPES = "keys"  # the private collection of compartment key envelopes
 MESSAGES = "messages"  # the private collection of texts sealed to named parties: claims, reports, reasons, comments
 COLLECTIONS = (BODIES, ENVELOPES, MESSAGES)
 
-COMPARTMENTS = 5  # the same number for every patient, so that it tells nothing
+COMPARTMENTS_MAX = 16
+COMPARTMENTS = 5  # at the registration, the same number for every patient, so that it tells nothing
 HPKE_PUBLIC_KEY_BYTES = 1184 + 32  # ML-KEM-768, then X25519
 
 Id = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{22}\Z", max_length=22)]
@@ -67,6 +68,9 @@ class Role(StrEnum):
     HEALTH_OFFICER = "health-officer"
     PATIENT = "patient"
     GUARDIAN = "guardian"  # speaks for patients whom the custodian named; see `guardians`
+
+
+PERSONS = frozenset((Role.PATIENT, Role.GUARDIAN))  # who act for themselves or their ward, not for an organisation
 
 
 class Purpose(StrEnum):

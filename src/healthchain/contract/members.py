@@ -13,7 +13,7 @@ from healthchain.chaincode.membership import OBJECT_TYPE, Membership, Standing
 from healthchain.chaincode.stub import Caller, Stub
 from healthchain.contract import policies
 from healthchain.contract.codes import Code, refusal
-from healthchain.contract.ids import Arguments, Kind, MspId, PublicKey, Result, Role
+from healthchain.contract.ids import PERSONS, Arguments, Kind, MspId, PublicKey, Result, Role
 from healthchain.contract.policies import POLICIES, Permission, Policies
 from healthchain.contract.state import State, Table
 
@@ -24,6 +24,9 @@ ROLES_OF_KIND = {
     Kind.INSURER: frozenset((Role.CLAIMS_AGENT, Role.ADMINISTRATOR)),
     Kind.AGENCY: frozenset((Role.HEALTH_OFFICER, Role.ADMINISTRATOR)),
 }
+
+
+STAFF_OF_KIND = {kind: roles - PERSONS for kind, roles in ROLES_OF_KIND.items()}
 
 
 class Member(State, frozen=True):
@@ -102,11 +105,6 @@ def role_of(caller: Caller, member: Member) -> Role:
 def user_of(caller: Caller) -> str:
     """`MSP/CN`; an MSP id has no slash, so the first one separates."""
     return f"{caller.msp_id}/{caller.common_name}"
-
-
-def is_active(stub: Stub, msp_id: str) -> bool:
-    member = MEMBERS.get(stub, msp_id)
-    return member is not None and member.standing is Standing.ACTIVE
 
 
 class Founder(Arguments, frozen=True):

@@ -76,11 +76,9 @@ def register(stub: Stub, arguments: Register) -> None:
     caller, _, role, _ = acting(stub, Permission.REGISTER_PATIENT)
     if PATIENTS.get(stub, arguments.patient) is not None:
         raise refusal(Code.PATIENT_EXISTS)
-    compartments = _new_compartments(stub, arguments.compartments)
+    compartments = take_compartments(stub, arguments.patient, arguments.compartments)
     recipients = (caller.msp_id, arguments.patient)
     envelopes.store(stub, {envelopes.Address(one, to, 1) for one in compartments for to in recipients})
-    for one in compartments:
-        COMPARTMENT_OWNERS.put(stub, Compartment(arguments.patient), one)
     patient = Patient(caller.msp_id, PatientStatus.ACTIVE, dict.fromkeys(compartments, 1))
     PATIENTS.put(stub, patient, arguments.patient)
     PATIENT_KEYS.put(stub, PatientKey(arguments.public_key), arguments.patient)
@@ -88,14 +86,19 @@ def register(stub: Stub, arguments: Register) -> None:
     emit(stub, "patients:Registered", arguments.patient, ())
 
 
-def _new_compartments(stub: Stub, ids: Sequence[str]) -> list[str]:
-    """Sorted. An id shared by two patients would let a revocation of one purge the envelopes of the other."""
+def take_compartments(stub: Stub, patient_id: str, ids: Sequence[str]) -> list[str]:
+    """New ones for this patient, sorted.
+
+    An id shared by two patients would let a revocation of one purge the envelopes of the other.
+    """
     compartments = sorted(set(ids))
     if len(compartments) != len(ids):
         raise refusal(Code.COMPARTMENT_DUPLICATE)
     owners = stub.get_states([COMPARTMENT_OWNERS.key(one) for one in compartments])
     if any(owner is not None for owner in owners):
         raise refusal(Code.COMPARTMENT_EXISTS)
+    for one in compartments:
+        COMPARTMENT_OWNERS.put(stub, Compartment(patient_id), one)
     return compartments
 
 

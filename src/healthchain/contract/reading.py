@@ -15,9 +15,9 @@ from healthchain.chaincode.stub import Stub
 from healthchain.contract import disclosures
 from healthchain.contract.codes import Code, refusal
 from healthchain.contract.disclosures import DISCLOSURES, DisclosedRecord, Disclosure
-from healthchain.contract.ids import BODIES, Arguments, Counter, Id, Limit, Result, StartId, body_key
+from healthchain.contract.ids import BODIES, PERSONS, Arguments, Counter, Id, Limit, Result, StartId, body_key
 from healthchain.contract.records import HEADERS, Header, RecordStatus
-from healthchain.contract.sessions import PERSONS, Access, access
+from healthchain.contract.sessions import Access, access
 from healthchain.contract.state import emit
 
 READ_RECORDS_MAX = 200  # by one call

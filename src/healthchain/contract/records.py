@@ -12,8 +12,8 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from healthchain.chaincode.stub import Stub
-from healthchain.contract import consents, licences, patients
+from healthchain.chaincode.stub import Caller, Stub
+from healthchain.contract import deciding, licences, patients
 from healthchain.contract.codes import Code, refusal
 from healthchain.contract.ids import BODIES, Action, Arguments, Counter, Id, body_key
 from healthchain.contract.licences import Act
@@ -85,7 +85,9 @@ def write(stub: Stub, arguments: Write) -> None:
         raise refusal(Code.BATCH_TOO_LARGE)
     writable = writable_compartments(stub, patient_id, patient)
     for record, header in zip(records, headers, strict=True):
-        _check(record, HEADERS.decode(header), patient, writable)
+        current = HEADERS.decode(header)
+        _check(record, current, patient, writable)
+        _check_author(caller, current, patient)
     bodies = _bodies(stub, records, gate.policies.record_bytes_max)
     author = gate.user
     for record, body in zip(records, bodies, strict=True):
@@ -98,7 +100,7 @@ def writable_compartments(stub: Stub, patient_id: str, patient: Patient) -> froz
     """All for the custodian; for another member those with a consent in force to contribute."""
     if stub.caller.msp_id == patient.custodian:
         return frozenset(patient.compartments)
-    return consents.permitted(stub, patient_id, Action.CONTRIBUTE)
+    return deciding.permitted(stub, patient_id, patient, Action.CONTRIBUTE)
 
 
 def _check(record: RecordWrite, current: Header | None, patient: Patient, writable: frozenset[str]) -> None:
@@ -109,10 +111,20 @@ def _check(record: RecordWrite, current: Header | None, patient: Patient, writab
         raise refusal(Code.CONSENT_MISSING)
     if record.epoch != patient.compartments[record.compartment]:
         raise refusal(Code.EPOCH_STALE)
+    if record.compartment in patient.rekey:
+        raise refusal(Code.REKEY_DUE)
     if current is not None and current.status is RecordStatus.ERASED:
         raise refusal(Code.RECORD_ERASED)
     if record.version != (1 if current is None else current.version + 1):
         raise refusal(Code.VERSION_CONFLICT)
+
+
+def _check_author(caller: Caller, current: Header | None, patient: Patient) -> None:
+    """A contributor amends what its own organisation wrote last; the custodian keeps the record and amends all."""
+    if current is None or caller.msp_id == patient.custodian:
+        return
+    if current.author.split("/", 1)[0] != caller.msp_id:
+        raise refusal(Code.RECORD_OF_ANOTHER)
 
 
 def _bodies(stub: Stub, records: Sequence[RecordWrite], bytes_max: int) -> list[bytes]:

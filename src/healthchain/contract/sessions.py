@@ -13,18 +13,15 @@ from msgspec import Meta
 from msgspec.structs import replace
 
 from healthchain.chaincode.stub import Stub
-from healthchain.contract import consents, guardians, licences, messages, patients
+from healthchain.contract import deciding, guardians, licences, messages, patients
 from healthchain.contract.codes import Code, refusal
 from healthchain.contract.guardians import Scope
-from healthchain.contract.ids import Action, Arguments, CommonName, Id, Milliseconds, Purpose, Result, Role
+from healthchain.contract.ids import PERSONS, Action, Arguments, CommonName, Id, Milliseconds, Purpose, Result, Role
 from healthchain.contract.licences import Act
 from healthchain.contract.members import Acting, acting, user_of
 from healthchain.contract.patients import Patient
 from healthchain.contract.policies import Permission
 from healthchain.contract.state import State, Table, emit
-
-PERSONS = frozenset((Role.PATIENT, Role.GUARDIAN))
-CUSTODIAN_PURPOSES = frozenset((Purpose.TREAT, Purpose.ETREAT, Purpose.HOPERAT))
 
 
 class Session(State, frozen=True):
@@ -191,7 +188,7 @@ def access(stub: Stub, patient_id: str, session_id: str) -> Access:
     patient = patients.active(stub, patient_id)
     if session.emergency:
         licences.require(stub, Act.EMERGENCY)
-        permitted = emergency_compartments(stub, patient_id, patient)
+        permitted = deciding.emergency_compartments(stub, patient_id, patient)
     else:
         permitted = _permitted(stub, role, patient_id, patient, session.purpose)
     permitted = permitted.intersection(session.compartments)
@@ -226,17 +223,12 @@ def _origin(stub: Stub, session: Session) -> Session | None:
     return origin
 
 
-def emergency_compartments(stub: Stub, patient_id: str, patient: Patient) -> frozenset[str]:
-    return frozenset(patient.compartments)
-
-
 def _permitted(stub: Stub, role: Role, patient_id: str, patient: Patient, purpose: Purpose) -> frozenset[str]:
-    """The patient reads all its own; the custodian's clinicians read all for care; others need a consent."""
+    """The patient and guardians read all; for others the rule of `deciding`."""
     if role in PERSONS:
         guardians.require_speaker(stub, patient_id, patient, Scope.READ)
     if (role in PERSONS) != (purpose is Purpose.PATRQT):
         raise refusal(Code.PURPOSE_FORBIDDEN)
-    custodian = role is Role.CLINICIAN and stub.caller.msp_id == patient.custodian
-    if role in PERSONS or (custodian and purpose in CUSTODIAN_PURPOSES):
+    if role in PERSONS:
         return frozenset(patient.compartments)
-    return consents.permitted(stub, patient_id, Action.READ, purpose)
+    return deciding.permitted(stub, patient_id, patient, Action.READ, purpose)

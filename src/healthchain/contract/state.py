@@ -11,6 +11,8 @@
 | compartment | compartment | patients |
 | recipient | compartment, recipient, epoch | envelopes |
 | consent | patient, MSP id of the grantee, consent | consents |
+| order | patient, order | revocation |
+| rotation | patient, transaction id | rekeying |
 | session | patient, session | sessions |
 | disclosure | patient, session, transaction id | disclosures |
 | emergency | patient, session | emergency |

@@ -34,6 +34,11 @@ class Actor:
     key: HpkeKey
 
     @property
+    def is_staff(self) -> bool:
+        """Of an organisation; not a patient or guardian."""
+        return self.recipient == self.connection.identity.msp_id
+
+    @property
     def channel(self) -> str:
         return self.connection.channel_id
 

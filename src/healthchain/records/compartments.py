@@ -19,11 +19,18 @@ from healthchain.records.structure import Resource, objects
 
 NAMES = ("general", "mental-health", "substance-use", "sexual-and-reproductive-health", "genetic")
 
+# A patient may get more later (`consenting.add_compartment`); what they are for, only their holders know.
+FURTHER = "further-{}"
+
 # Who treats and who pays. They are referred to by everything and tell nothing alone, so they are general always.
 ADMINISTRATIVE = frozenset(
     ("Coverage", "InsurancePlan", "Location", "Organization", "Patient", "Practitioner", "PractitionerRole")
 )
 GENETIC_TYPES = frozenset(("MolecularSequence",))
+
+
+def name_of(index: int) -> str:
+    return NAMES[index] if index < len(NAMES) else FURTHER.format(index + 1)
 
 
 def classify(resource: bytes | Resource) -> str:

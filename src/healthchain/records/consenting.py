@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from healthchain.contract import consents, revocation
+from healthchain.contract import compartments as contract_compartments
+from healthchain.contract import consents, explaining, members, rekeying, revocation
 from healthchain.contract.codes import Code
-from healthchain.contract.ids import Action, Purpose
-from healthchain.contract.revocation import Rekeys
+from healthchain.contract.ids import Action, Kind, Purpose, Role
+from healthchain.contract.rekeying import Rekey, Rekeys
+from healthchain.contract.revocation import order_text
 from healthchain.errors import BadInput
 from healthchain.records import keys
 from healthchain.records.actor import Actor, now_ms, repeated_on_conflict
 from healthchain.records.compartments import NAMES
 from healthchain.records.keyring import random_id
 from healthchain.records.keys import CompartmentKey, HeldKeys
+from healthchain.records.patients import registered
 from healthchain.records.reading import session
-from healthchain.records.sealing import new_key
+from healthchain.records.sealing import MessageContext, new_key, open_message, seal_message
 
 # Another grant or revocation came in between: now there are other keys to seal, or other recipients.
 OTHER_ENVELOPES = (Code.ENVELOPE_MISSING, Code.ENVELOPE_UNEXPECTED)
@@ -24,26 +27,34 @@ OTHER_ENVELOPES = (Code.ENVELOPE_MISSING, Code.ENVELOPE_UNEXPECTED)
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What the patient permits; no compartments mean all."""
+    """What the patient permits or denies, see `consents.Grant`; no compartments mean all."""
 
     grantee: str  # MSP id
     purposes: tuple[Purpose, ...]
     actions: tuple[Action, ...]
     end_ms: int
     compartments: tuple[str, ...] = ()  # names
+    decision: consents.Decision = consents.Decision.PERMIT
+    role: Role | None = None
+    person: str | None = None
+    exceptions: tuple[str, ...] = ()
+    later_compartments: bool = False
 
 
-async def grant(patient_actor: Actor, decision: Decision) -> str:
-    """Seal the compartments' keys, of all epochs, to the grantee; answers with the consent's id. Raises Refused."""
-    patient = patient_actor.recipient
+async def grant(speaker: Actor, decision: Decision, patient: str | None = None) -> str:
+    """By the patient or a guardian of `patient`: seal the compartments' keys, of all epochs, to the grantee; a denial seals nothing.
+
+    Answers with the consent's id. Raises Refused or BadInput.
+    """
+    patient = patient or speaker.recipient
     unknown = set(decision.compartments) - set(NAMES)
     if unknown:
         raise BadInput(f"there is no such compartment: choose from {', '.join(NAMES)}")
     wanted = {NAMES.index(name) for name in decision.compartments} or set(range(len(NAMES)))
 
     async def attempt() -> str:
-        chosen = [one for one in await _own_keys(patient_actor) if one.index in wanted]
-        recipients = await keys.public_keys(patient_actor, patient)
+        chosen = [one for one in await _own_keys(speaker, patient) if one.index in wanted]
+        recipients = await keys.public_keys(speaker, patient)
         consent = consents.Grant(
             id=random_id(),
             patient=patient,
@@ -53,46 +64,148 @@ async def grant(patient_actor: Actor, decision: Decision) -> str:
             actions=decision.actions,
             start_ms=now_ms(),
             end_ms=decision.end_ms,
+            decision=decision.decision,
+            role=decision.role,
+            person=decision.person,
+            exceptions=decision.exceptions,
+            later_compartments=decision.later_compartments,
         )
-        pairs = [(decision.grantee, one) for one in chosen] if decision.grantee in recipients else []
-        envelopes = keys.seal_for(patient_actor.channel, patient, recipients, pairs)
-        await patient_actor.submit("consents:Grant", consent, envelopes)
+        sealed = decision.decision is consents.Decision.PERMIT and decision.grantee in recipients
+        pairs = [(decision.grantee, one) for one in chosen] if sealed else []
+        envelopes = keys.seal_for(speaker.channel, patient, recipients, pairs)
+        await speaker.submit("consents:Grant", consent, envelopes)
         return consent.id
 
     return await repeated_on_conflict(attempt, *OTHER_ENVELOPES)
 
 
-async def revoke(patient_actor: Actor, *, grantee: str | None = None, consent_ids: Sequence[str] = ()) -> int:
-    """End consents: their envelopes are purged, and new keys go to those who stay. Answers with the block's number."""
-    patient = patient_actor.recipient
-    chosen = revocation.PreviewRevoke(patient=patient, consents=tuple(consent_ids), grantee=grantee)
+async def revoke(
+    speaker: Actor,
+    patient: str | None = None,
+    *,
+    grantee: str | None = None,
+    consent_ids: Sequence[str] = (),
+    everything: bool = False,
+) -> int:
+    """End consents: their envelopes are purged, and new keys go to those who stay. Answers with the block's number.
+
+    By the patient, or a guardian of `patient`. Raises Refused.
+    """
+    patient = patient or speaker.recipient
+    chosen = revocation.PreviewRevoke(patient, tuple(consent_ids), grantee, everything)
 
     async def attempt() -> int:
-        plan = await patient_actor.ask("consents:PreviewRevoke", chosen, Rekeys)
-        recipients = await keys.public_keys(patient_actor, patient)
-        index = (await _own_keys(patient_actor)).index if plan.rekeys else (lambda compartment: None)
-        pairs = []
-        for one in plan.rekeys:
-            number = index(one.compartment)
-            assert number is not None, "a patient holds the key of every compartment of hers"
-            fresh = CompartmentKey(one.compartment, one.epoch, new_key(), number)
-            pairs += [(recipient, fresh) for recipient in one.recipients]
-        envelopes = keys.seal_for(patient_actor.channel, patient, recipients, pairs, must_open=False)
-        revoking = revocation.Revoke(
-            patient=patient,
-            consents=tuple(consent_ids),
-            grantee=grantee,
-            new_epochs={one.compartment: one.epoch for one in plan.rekeys},
-        )
-        return (await patient_actor.submit("consents:Revoke", revoking, envelopes)).block
+        plan = (await speaker.ask("consents:PreviewRevoke", chosen, Rekeys)).rekeys
+        envelopes = await _new_keys(speaker, patient, plan)
+        revoking = revocation.Revoke(patient, chosen.consents, grantee, everything, _epochs(plan))
+        return (await speaker.submit("consents:Revoke", revoking, envelopes)).block
 
     return await repeated_on_conflict(attempt, Code.EPOCH_WRONG, *OTHER_ENVELOPES)
+
+
+async def rotate(holder: Actor, patient: str, compartments: Sequence[str] = ()) -> int:
+    """Start a new key epoch of these compartments, or of those that are due. Answers with the block's number.
+
+    By the patient, a guardian or the custodian's clinician. Raises Refused.
+    """
+    chosen = rekeying.PreviewRotate(patient=patient, compartments=tuple(compartments))
+
+    async def attempt() -> int:
+        plan = (await holder.ask("keys:PreviewRotate", chosen, Rekeys)).rekeys
+        envelopes = await _new_keys(holder, patient, plan)
+        rotating = rekeying.Rotate(patient, chosen.compartments, _epochs(plan))
+        return (await holder.submit("keys:Rotate", rotating, envelopes)).block
+
+    return await repeated_on_conflict(attempt, Code.EPOCH_WRONG, *OTHER_ENVELOPES)
+
+
+async def add_compartment(holder: Actor, patient: str) -> str:
+    """A further compartment; those get its key whose consent is for later compartments too. Answers with its id.
+
+    By the patient, a guardian or the custodian's clinician. Raises Refused.
+    """
+    adding = contract_compartments.AddCompartment(patient=patient, compartment=random_id())
+
+    async def attempt() -> str:
+        asked = await holder.ask("patients:PreviewAddCompartment", adding, contract_compartments.Recipients)
+        recipients = await keys.public_keys(holder, patient)
+        index = len((await registered(holder, patient)).compartments)
+        fresh = CompartmentKey(adding.compartment, 1, new_key(), index)
+        pairs = [(one, fresh) for one in asked.recipients]
+        envelopes = keys.seal_for(holder.channel, patient, recipients, pairs, must_open=False)
+        await holder.submit("patients:AddCompartment", adding, envelopes)
+        return adding.compartment
+
+    return await repeated_on_conflict(attempt, *OTHER_ENVELOPES)
+
+
+async def order(
+    officer: Actor,
+    patient: str,
+    text: str,
+    *,
+    grantee: str | None = None,
+    consent_ids: Sequence[str] = (),
+    everything: bool = False,
+) -> str:
+    """A court's order that ends consents, recorded by the agency; answers with its id. Raises Refused."""
+    ordering = revocation.Order(patient, tuple(consent_ids), grantee, everything, id=random_id())
+    listed = (await officer.ask("members:List", members.List(), members.Members)).members
+    about = await registered(officer, patient)
+    audience = {
+        one.msp_id: one.public_key for one in listed if one.kind is Kind.AGENCY or one.msp_id == about.custodian
+    }
+    audience |= {patient: about.public_key} if about.public_key else {}
+    place = order_text(patient, ordering.id)
+    sealed = seal_message(audience, MessageContext(officer.channel, place), text.encode())
+    await repeated_on_conflict(lambda: officer.submit("consents:Order", ordering, {place: sealed}))
+    return ordering.id
+
+
+async def text_of_order(actor: Actor, patient: str, order_id: str) -> str:
+    """For those to whom it is sealed. Raises Refused or SealBroken."""
+    asked = revocation.OrderText(patient=patient, id=order_id)
+    found = await actor.ask("consents:OrderText", asked, revocation.Sealed)
+    context = MessageContext(actor.channel, order_text(patient, order_id))
+    return open_message(actor.key, actor.recipient, context, found.ciphertext).decode(errors="replace")
+
+
+async def explain(
+    actor: Actor,
+    patient: str,
+    purpose: Purpose,
+    action: Action = Action.READ,
+    subjects: Sequence[explaining.Subject] = (),
+) -> list[explaining.Explained]:
+    """Who could use the patient's compartments so, and why. Raises Refused."""
+    asked = explaining.Explain(patient, purpose, action, tuple(subjects))
+    return (await actor.ask("consents:Explain", asked, explaining.Explanation)).subjects
 
 
 async def list_consents(actor: Actor, patient: str) -> list[consents.Consent]:
     return (await actor.ask("consents:List", consents.List(patient=patient), consents.Consents)).consents
 
 
-async def _own_keys(patient_actor: Actor) -> HeldKeys:
-    async with session(patient_actor, patient_actor.recipient, Purpose.PATRQT) as opened:
+async def _new_keys(holder: Actor, patient: str, plan: Collection[Rekey]) -> dict[str, bytes]:
+    """Fresh keys of the next epochs, sealed to those who stay."""
+    if not plan:
+        return {}
+    held = await _own_keys(holder, patient)
+    recipients = await keys.public_keys(holder, patient)
+    pairs = []
+    for one in plan:
+        number = held.index(one.compartment)
+        assert number is not None, "a patient, a guardian who consents and the custodian hold every compartment's key"
+        fresh = CompartmentKey(one.compartment, one.epoch, new_key(), number)
+        pairs += [(recipient, fresh) for recipient in one.recipients]
+    return keys.seal_for(holder.channel, patient, recipients, pairs, must_open=False)
+
+
+def _epochs(plan: Collection[Rekey]) -> dict[str, int]:
+    return {one.compartment: one.epoch for one in plan}
+
+
+async def _own_keys(holder: Actor, patient: str) -> HeldKeys:
+    purpose = Purpose.HOPERAT if holder.is_staff else Purpose.PATRQT
+    async with session(holder, patient, purpose) as opened:
         return opened.keys

@@ -17,7 +17,7 @@ from healthchain.errors import BadInput, HealthChainError, Refused
 from healthchain.records import keys
 from healthchain.records.actor import Actor, now_ms, repeated_on_conflict
 from healthchain.records.canonical import canonical_json
-from healthchain.records.compartments import NAMES
+from healthchain.records.compartments import name_of
 from healthchain.records.keyring import random_id
 from healthchain.records.keys import HeldKeys
 from healthchain.records.sealing import Binding, SealBroken, open_record
@@ -137,7 +137,7 @@ class Session:
         except (UnicodeDecodeError, msgspec.DecodeError, RecursionError, BadInput):
             raise SealBroken from None  # sealed with the right key, by somebody who holds it, and no resource
         index = self.keys.index(record.compartment)
-        name = "" if index is None else NAMES[index]
+        name = "" if index is None else name_of(index)
         return ReadRecord(record, name, content.fullUrl, bytes(content.resource))
 
     def _holds_key(self, one: ListedHeader) -> bool:
@@ -198,7 +198,7 @@ async def list_all(actor: Actor, patient: str, purpose: Purpose) -> list[ListedR
         listed = []
         for one in await opened.headers():
             index = opened.keys.index(one.compartment)
-            name = "" if index is None else NAMES[index]
+            name = "" if index is None else name_of(index)
             listed.append(ListedRecord(one.id, one.version, one.status.value, name, one.author, one.time_ms))
         return listed
 

@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives.hpke import (
     Suite,
 )
 
-from healthchain.contract.ids import COMPARTMENTS, HPKE_PUBLIC_KEY_BYTES
+from healthchain.contract.ids import COMPARTMENTS_MAX, HPKE_PUBLIC_KEY_BYTES
 from healthchain.contract.records import BODY_BYTES_MAX
 from healthchain.errors import BadInput, HealthChainError
 
@@ -139,7 +139,7 @@ def open_record(record_key: bytes, binding: Binding, sealed: bytes) -> bytes:
 
 def seal_envelope(public_key: bytes, context: EnvelopeContext, key: bytes, compartment_index: int) -> bytes:
     """encapsulation (1120) || ciphertext (33 + 16): the same length for every compartment."""
-    if compartment_index not in range(COMPARTMENTS):
+    if compartment_index not in range(COMPARTMENTS_MAX):
         raise BadInput("no compartment has this number")
     plaintext = _of_length(key, KEY_BYTES) + compartment_index.to_bytes(1)
     try:
@@ -154,7 +154,7 @@ def open_envelope(private_key: HpkeKey, context: EnvelopeContext, sealed: bytes)
         plaintext = _HPKE.decrypt(sealed, private_key.hybrid, _envelope_info(context))
     except InvalidTag:
         raise SealBroken from None
-    if len(plaintext) != KEY_BYTES + 1 or plaintext[KEY_BYTES] >= COMPARTMENTS:
+    if len(plaintext) != KEY_BYTES + 1 or plaintext[KEY_BYTES] >= COMPARTMENTS_MAX:
         raise SealBroken
     return plaintext[:KEY_BYTES], plaintext[KEY_BYTES]
 
