@@ -1,0 +1,61 @@
+"""The scenario of an emergency: its facts, and what it tells a person, kept as a transcript.
+
+HEALTHCHAIN_REWRITE=1 writes the transcript anew; look at the difference before you commit it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+
+import pytest
+
+from healthchain.app.scenarios import breakglass as scenario
+
+from .program import process
+
+TRANSCRIPT = Path(__file__).with_name("demo-breakglass.txt")
+
+
+def test_every_fact_and_the_transcript() -> None:
+    ended = process("demo", "--scenario", "breakglass", "--json")
+    assert ended.status == 0
+    facts = ended.document
+    assert facts["resources"] == 798
+    assert facts["read_without_consent"] == "CONSENT_MISSING"
+    opened = facts["opened"]
+    assert (opened["before_release"], opened["written_later"], opened["of_those_opened"]) == (0, 1, 0)
+    assert opened["records"] == opened["keys_released"] == facts["seen"]["reads_the_patient_sees"] == 797
+    assert opened["identical"] is True
+    assert sum(opened["by_type"].values()) == 797
+    assert (opened["by_type"]["AllergyIntolerance"], opened["by_type"]["Condition"]) == (9, 28)
+    seen = facts["seen"]
+    assert (seen["emergencies_the_patient_sees"], seen["reviews_pending"]) == (1, 1)
+    assert (seen["reason_to_the_insurer"], seen["review_due_days"]) == ("EMERGENCY_FORBIDDEN", 7)
+    assert facts["reviewed"] == {
+        "by_its_own_hospital": "REVIEW_FORBIDDEN",
+        "justified": True,
+        "reviews_pending": 0,
+        "peers_with_keys_before": 4,
+        "peers_with_keys_after": 0,
+        "read_afterwards": "SESSION_ENDED",
+    }
+    assert facts["verify_clean"] is True
+    assert 0 < facts["blocks"] <= facts["transactions"]
+    if os.environ.get("HEALTHCHAIN_REWRITE"):
+        TRANSCRIPT.write_text(ended.stderr)
+    assert ended.stderr == TRANSCRIPT.read_text()
+
+
+def test_the_facts_are_observed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the custodian releases nothing, nothing is read."""
+
+    async def nothing(*_: object) -> list[str]:
+        return []
+
+    monkeypatch.setattr("healthchain.records.emergency.release_waiting", nothing)
+    told: list[str] = []
+    facts = asyncio.run(scenario.run(tmp_path / "consortium", told.append))
+    assert (facts.opened.records, facts.opened.identical, facts.seen.reads_the_patient_sees) == (0, False, 0)
+    assert facts.reviewed.peers_with_keys_before == 0
