@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from healthchain.client.errors import EndorseFailed
+from healthchain.client.errors import CommitFailed, EndorseFailed
 from healthchain.network.lifecycle import Lifecycle
 from healthchain.network.network import Network
 from healthchain.wire.lifecycle import LIFECYCLE, ChaincodeDefinition, commit_arguments
@@ -67,6 +68,33 @@ def test_what_is_defined_stays_as_it_was_approved(folder: Path) -> None:
             await administrator.submit("ApproveChaincodeDefinitionForMyOrg", commit_arguments(SECOND))
         with pytest.raises(EndorseFailed, match="CommitChaincodeDefinition only"):
             await administrator.submit("CommitChaincodeDefinition")
+
+    run(folder, scenario)
+
+
+def test_a_next_definition_follows_the_one_before(folder: Path) -> None:
+    """Whoever approved what it says, approved it as the next one; what was endorsed by the one before is invalid."""
+    following = [replace(DEFINITION, sequence=sequence, collections=()) for sequence in (1, 2, 3, 4)]
+
+    async def scenario(network: Network) -> None:
+        for one in network.peers.values():
+            one._chaincodes = {"toy": Toy(), LIFECYCLE: Lifecycle([following[0]])}
+        administrator = connect(network, folder, "north", "administrator", chaincode=LIFECYCLE)
+        north = connect(network, folder, "north")
+        before = await north.proposal("Put", b"k", b"v").endorse()
+        for wrong in (following[0], following[2]):
+            with pytest.raises(EndorseFailed, match="not the next one"):
+                await administrator.submit("CommitChaincodeDefinition", commit_arguments(wrong))
+        await administrator.submit("CommitChaincodeDefinition", commit_arguments(following[1]))
+        assert network.peers["state"].ledger.definitions["toy"] == following[1]
+        with pytest.raises(CommitFailed, match="MVCC_READ_CONFLICT"):
+            await (await before.submit()).committed()
+        with pytest.raises(EndorseFailed, match="no collection"):
+            await north.submit("PutPrivate", b"all", b"k", transient={"value": b"v"})
+        with pytest.raises(EndorseFailed, match="not the next one"):
+            await administrator.submit("CommitChaincodeDefinition", commit_arguments(following[3]))
+        with pytest.raises(EndorseFailed, match="has not approved"):
+            await administrator.submit("CommitChaincodeDefinition", b"\xff")
 
     run(folder, scenario)
 
