@@ -42,9 +42,9 @@ class Decision:
 
 
 async def grant(speaker: Actor, decision: Decision, patient: str | None = None) -> str:
-    """By the patient or a guardian of `patient`: seal the compartments' keys, of all epochs, to the grantee; a denial seals nothing.
+    """By the patient, or a guardian of `patient`: seal the compartments' keys, of all epochs, to the grantee.
 
-    Answers with the consent's id. Raises Refused or BadInput.
+    A denial seals nothing. Answers with the consent's id. Raises Refused or BadInput.
     """
     patient = patient or speaker.recipient
     unknown = set(decision.compartments) - set(NAMES)

@@ -1,0 +1,375 @@
+"""Roles, persons and denials in consents; the dry run; orders of a court; due keys, rotation; a later compartment."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from healthchain.chaincode.stub import Caller
+
+from .chain import Chain
+from .consortium import (
+    ADMIN_A,
+    ADMIN_B,
+    ADMIN_I,
+    AGENT,
+    ALICE,
+    BOB,
+    BY_B,
+    CAROL,
+    DAY,
+    DOCTOR_A,
+    DOCTOR_B,
+    FORGED_PATIENT,
+    HOUR,
+    NEW,
+    NOBODY,
+    OFFICER,
+    OTHER_PATIENT,
+    PATIENT,
+    R1,
+    R2,
+    R3,
+    REVOKED,
+    STRANGER,
+    TO_B,
+    TO_INSURER,
+    K,
+    body,
+    granted,
+    ident,
+    opened,
+    person,
+    sealed,
+    written,
+)
+from .table import Row, Success, by_name, check_refused
+
+NURSE_B = person("HospitalB", "nurse", "clinician")
+ENVELOPES = sealed(K[2:3], 1, "HospitalB")
+DENY = granted("new", "HospitalB", K[:2], "TREAT", decision="deny")
+ORDER = {"patient": ALICE, "id": NEW, "grantee": "HospitalB"}
+TEXT = {f"order/{ALICE}/{NEW}/text": b"the order"}
+ROTATE = {"patient": ALICE, "compartments": [K[4]], "new_epochs": {K[4]: 2}}
+ROTATED = sealed(K[4:], 2, "HospitalA", ALICE)
+LATER = ident("later compartment")
+ADD = {"patient": ALICE, "compartment": LATER}
+ADDED = sealed([LATER], 1, "HospitalA", ALICE)
+EXPLAIN = {"patient": ALICE, "purpose": "TREAT"}
+
+
+def grant(name: str, code: str, transient: dict[str, bytes] = ENVELOPES, **changes: Any) -> Row:
+    consent = granted("new", "HospitalB", K[2:3], "TREAT")
+    return Row(name, code, PATIENT, "consents:Grant", consent | changes, transient)
+
+
+def order(name: str, code: str, caller: Caller = OFFICER, transient: dict[str, bytes] = TEXT, **changes: Any) -> Row:
+    return Row(name, code, caller, "consents:Order", ORDER | changes, transient)
+
+
+def rotate(
+    name: str, code: str, caller: Caller = DOCTOR_A, transient: dict[str, bytes] = ROTATED, **changes: Any
+) -> Row:
+    return Row(name, code, caller, "keys:Rotate", ROTATE | changes, transient)
+
+
+def preview(name: str, code: str, caller: Caller = DOCTOR_A, **changes: Any) -> Row:
+    return Row(name, code, caller, "keys:PreviewRotate", {"patient": ALICE, "compartments": [K[4]]} | changes)
+
+
+def add(name: str, code: str, caller: Caller = PATIENT, transient: dict[str, bytes] = ADDED, **changes: Any) -> Row:
+    return Row(name, code, caller, "patients:AddCompartment", ADD | changes, transient)
+
+
+def preview_add(name: str, code: str, caller: Caller = PATIENT, **changes: Any) -> Row:
+    return Row(name, code, caller, "patients:PreviewAddCompartment", ADD | changes)
+
+
+def explain(name: str, code: str, caller: Caller = PATIENT, **changes: Any) -> Row:
+    return Row(name, code, caller, "consents:Explain", EXPLAIN | changes)
+
+
+def text(name: str, code: str, caller: Caller, **changes: Any) -> Row:
+    return Row(name, code, caller, "consents:OrderText", {"patient": ALICE, "id": NEW} | changes)
+
+
+ROWS = [
+    grant("to a role that an hospital has not", "GRANTEE_ROLE", role="claims-agent"),
+    grant("to the role of a patient", "GRANTEE_ROLE", role="patient"),
+    grant("to an unknown role", "ARGUMENTS_INVALID", role="surgeon"),
+    grant("to a role and a person", "GRANTEE_AMBIGUOUS", role="clinician", person="doctor"),
+    grant("to a person with exceptions", "GRANTEE_AMBIGUOUS", person="doctor", exceptions=["nurse"]),
+    grant("denied with exceptions", "GRANTEE_AMBIGUOUS", {}, decision="deny", exceptions=["nurse"]),
+    grant("to a person with a slash", "ARGUMENTS_INVALID", person="a/b"),
+    grant("neither permitted nor denied", "ARGUMENTS_INVALID", decision="maybe"),
+    grant("denied with an envelope", "ENVELOPE_UNEXPECTED", decision="deny"),
+    grant("denied to a stranger", "GRANTEE_UNKNOWN", {}, decision="deny", grantee="Elsewhere"),
+    grant("to one person of the custodian's", "GRANTEE_IS_CUSTODIAN", {}, grantee="HospitalA", person="doctor"),
+    order("by a stranger", "MEMBER_UNKNOWN", STRANGER),
+    order("by the custodian", "ROLE_FORBIDDEN", ADMIN_A),
+    order("by the patient", "ROLE_FORBIDDEN", PATIENT),
+    order("by an insurer", "ROLE_FORBIDDEN", ADMIN_I),
+    order("for an unknown patient", "PATIENT_UNKNOWN", patient=CAROL),
+    order("for an erased patient", "PATIENT_ERASED", patient=BOB),
+    order("of no consent", "ARGUMENTS_INVALID", grantee=None),
+    order("of an unknown consent", "CONSENT_UNKNOWN", grantee=None, consents=[NEW]),
+    order("of a revoked consent", "CONSENT_REVOKED", grantee=None, consents=[REVOKED]),
+    order("without its text", "MESSAGE_MISSING", transient={}),
+    order("with an empty text", "MESSAGE_MISSING", transient=dict.fromkeys(TEXT, b"")),
+    order("with another's text", "MESSAGE_UNEXPECTED", transient=TEXT | {f"order/{BOB}/{NEW}/text": b"x"}),
+    order("with a text of 1 MiB + 1", "MESSAGE_TOO_LARGE", transient=dict.fromkeys(TEXT, bytes(2**20 + 1))),
+    text("by a stranger", "MEMBER_UNKNOWN", STRANGER),
+    text("by another hospital", "NOT_THE_CUSTODIAN", DOCTOR_B),
+    text("by an insurer", "NOT_THE_CUSTODIAN", AGENT),
+    text("by another patient", "NOT_THE_PATIENT", OTHER_PATIENT),
+    text("that there is not", "MESSAGE_UNKNOWN", PATIENT),
+    text("of an unknown patient", "PATIENT_UNKNOWN", OFFICER, patient=CAROL),
+    rotate("by a stranger", "MEMBER_UNKNOWN", STRANGER),
+    rotate("by another hospital", "NOT_THE_CUSTODIAN", DOCTOR_B),
+    rotate("by the agency", "NOT_THE_PATIENT", OFFICER),
+    rotate("by another patient", "NOT_THE_PATIENT", OTHER_PATIENT),
+    rotate("by a forged patient", "NOT_THE_PATIENT", FORGED_PATIENT),
+    rotate("by nobody", "ROLE_FORBIDDEN", NOBODY),
+    rotate("of an unknown patient", "PATIENT_UNKNOWN", patient=CAROL),
+    rotate("of an erased patient", "PATIENT_ERASED", patient=BOB),
+    rotate("of no compartment of hers", "COMPARTMENT_UNKNOWN", compartments=[NEW]),
+    rotate("of nothing, with nothing due", "REKEY_NOT_DUE", compartments=[], new_epochs={}),
+    rotate("to the same epoch", "EPOCH_WRONG", new_epochs={K[4]: 1}),
+    rotate("over an epoch", "EPOCH_WRONG", new_epochs={K[4]: 3}),
+    rotate("of one more", "EPOCH_WRONG", new_epochs={K[4]: 2, K[3]: 3}),
+    rotate("not for the patient", "ENVELOPE_MISSING", transient=sealed(K[4:], 2, "HospitalA")),
+    rotate("for one more", "ENVELOPE_UNEXPECTED", transient=ROTATED | sealed(K[4:], 2, "HospitalB")),
+    preview("by a stranger", "MEMBER_UNKNOWN", STRANGER),
+    preview("by another hospital", "NOT_THE_CUSTODIAN", DOCTOR_B),
+    preview("by another patient", "NOT_THE_PATIENT", OTHER_PATIENT),
+    preview("of nothing, with nothing due", "REKEY_NOT_DUE", compartments=[]),
+    add("by a stranger", "MEMBER_UNKNOWN", STRANGER),
+    add("by another hospital", "NOT_THE_CUSTODIAN", DOCTOR_B),
+    add("by the agency", "NOT_THE_CUSTODIAN", OFFICER),
+    add("by another patient", "NOT_THE_PATIENT", OTHER_PATIENT),
+    add("for an unknown patient", "PATIENT_UNKNOWN", patient=CAROL),
+    add("for an erased patient", "PATIENT_ERASED", OTHER_PATIENT, patient=BOB),
+    add("that she has", "COMPARTMENT_EXISTS", compartment=K[0]),
+    add("that is another's", "COMPARTMENT_EXISTS", compartment=sorted(ident(f"{BOB} {one}") for one in range(5))[0]),
+    add("without envelopes", "ENVELOPE_MISSING", transient={}),
+    add("not for the patient", "ENVELOPE_MISSING", transient=sealed([LATER], 1, "HospitalA")),
+    add(
+        "for a grantee whose consent is not for it",
+        "ENVELOPE_UNEXPECTED",
+        transient=ADDED | sealed([LATER], 1, "HospitalB"),
+    ),
+    add("of no id", "ARGUMENTS_INVALID", compartment="x"),
+    preview_add("by a stranger", "MEMBER_UNKNOWN", STRANGER),
+    preview_add("by another hospital", "NOT_THE_CUSTODIAN", DOCTOR_B),
+    explain("by a stranger", "MEMBER_UNKNOWN", STRANGER),
+    explain("by the custodian's clinician", "NOT_THE_CUSTODIAN", DOCTOR_A),
+    explain("by another hospital's administrator", "NOT_THE_CUSTODIAN", ADMIN_B),
+    explain("by the agency", "NOT_THE_CUSTODIAN", OFFICER),
+    explain("by another patient", "NOT_THE_PATIENT", OTHER_PATIENT),
+    explain("of an unknown patient", "PATIENT_UNKNOWN", ADMIN_A, patient=CAROL),
+    explain("for an unknown purpose", "ARGUMENTS_INVALID", purpose="X"),
+    explain("for somebody of no role", "ARGUMENTS_INVALID", subjects=[{"msp_id": "HospitalB", "role": "king"}]),
+    Row(
+        "an amendment of the custodian's record by a contributor",
+        "RECORD_OF_ANOTHER",
+        DOCTOR_B,
+        "records:Write",
+        {"patient": ALICE, "records": [written(R1, 3, K[0])]},
+        body(R1, 3),
+    ),
+]
+
+SUCCESSES = [
+    Success(
+        "to a role",
+        PATIENT,
+        "consents:Grant",
+        granted("new", "HospitalB", K[2:3], "TREAT", role="clinician"),
+        ENVELOPES,
+    ),
+    Success(
+        "to a person",
+        PATIENT,
+        "consents:Grant",
+        granted("new", "HospitalB", K[2:3], "TREAT", person="nurse"),
+        ENVELOPES,
+    ),
+    Success("denied", PATIENT, "consents:Grant", DENY),
+    Success(
+        "denied to the custodian's nurse",
+        PATIENT,
+        "consents:Grant",
+        granted("new", "HospitalA", K, "TREAT", decision="deny", person="nurse"),
+    ),
+    Success("of one consent", OFFICER, "consents:Order", {"patient": ALICE, "id": NEW, "consents": [TO_B]}, TEXT),
+    Success("of all", OFFICER, "consents:Order", {"patient": ALICE, "id": NEW, "everything": True}, TEXT),
+    Success("by the custodian", DOCTOR_A, "keys:Rotate", ROTATE, ROTATED),
+    Success("by the patient", PATIENT, "keys:Rotate", ROTATE, ROTATED),
+    Success("by the patient", PATIENT, "patients:AddCompartment", ADD, ADDED),
+    Success("by the custodian", ADMIN_A, "patients:AddCompartment", ADD, ADDED),
+    Success("by the custodian's administrator", ADMIN_A, "consents:Explain", EXPLAIN),
+]
+
+
+@pytest.mark.parametrize("row", ROWS, ids=by_name)
+def test_refused(chain: Chain, row: Row) -> None:
+    check_refused(chain, row)
+
+
+@pytest.mark.parametrize("row", SUCCESSES, ids=by_name)
+def test_succeeds(chain: Chain, row: Success) -> None:
+    chain.call(row.caller, row.function, row.arguments, row.transient)
+
+
+def test_a_denied_person_is_refused_where_the_organisation_is_permitted(chain: Chain) -> None:
+    denial = granted("new", "HospitalB", K[:1], "TREAT", decision="deny", person="nurse")
+    chain.submit(PATIENT, "consents:Grant", denial)
+    assert chain.submit(NURSE_B, "sessions:Open", opened("nurse", "TREAT"))["compartments"] == [K[1]]
+    assert chain.submit(DOCTOR_B, "sessions:Open", opened("doctor", "TREAT"))["compartments"] == list(K[:2])
+
+
+def test_a_denial_stops_a_session_that_runs(chain: Chain) -> None:
+    chain.submit(PATIENT, "consents:Grant", DENY)
+    check_refused(
+        chain, Row("denied", "CONSENT_MISSING", DOCTOR_B, "records:List", {"patient": ALICE, "session": BY_B})
+    )
+    revoke = {"patient": ALICE, "consents": [NEW], "new_epochs": {K[0]: 2}}  # the agency's consent for it is over
+    staying = ("HospitalA", "HospitalB", "Insurer", ALICE)
+    chain.submit(PATIENT, "consents:Revoke", revoke, sealed(K[:1], 2, *staying))
+    assert chain.evaluate(DOCTOR_B, "records:List", {"patient": ALICE, "session": BY_B})["records"]
+
+
+def test_a_denied_custodian_does_not_read_and_still_writes(chain: Chain) -> None:
+    denial = granted("new", "HospitalA", K, "TREAT", decision="deny", person="doctor")
+    chain.submit(PATIENT, "consents:Grant", denial)
+    check_refused(chain, Row("denied", "CONSENT_MISSING", DOCTOR_A, "sessions:Open", opened("x", "TREAT")))
+    chain.submit(DOCTOR_A, "sessions:Open", opened("x", "HOPERAT"))
+    arguments = {"patient": ALICE, "records": [written(ident("x"), 1, K[0])]}
+    chain.submit(DOCTOR_A, "records:Write", arguments, body(ident("x"), 1))
+
+
+def test_everything_is_revoked_at_once(chain: Chain) -> None:
+    plan = chain.evaluate(PATIENT, "consents:PreviewRevoke", {"patient": ALICE, "everything": True})["rekeys"]
+    assert {one["compartment"]: one["recipients"] for one in plan} == {
+        one: sorted(["HospitalA", ALICE]) for one in K[:2]
+    }
+    revoke = {"patient": ALICE, "everything": True, "new_epochs": dict.fromkeys(K[:2], 2)}
+    chain.submit(PATIENT, "consents:Revoke", revoke, sealed(K[:2], 2, "HospitalA", ALICE))
+    listed = chain.evaluate(PATIENT, "consents:List", {"patient": ALICE})["consents"]
+    assert {one["status"] for one in listed} == {"revoked"}
+
+
+def test_an_order_ends_access_and_leaves_the_key_due(chain: Chain) -> None:
+    """Nothing is written into a due compartment, not even by the custodian, until somebody with keys has rotated."""
+    chain.submit(OFFICER, "consents:Order", ORDER, TEXT)
+    for reader in (OFFICER, PATIENT, DOCTOR_A):
+        assert chain.evaluate(reader, "consents:OrderText", {"patient": ALICE, "id": NEW})["ciphertext"]
+    check_refused(chain, Row("ended", "CONSENT_MISSING", DOCTOR_B, "records:List", {"patient": ALICE, "session": BY_B}))
+    assert not [key for _, key in chain.memory.values if key.endswith("/HospitalB")]
+    other = {"patient": ALICE, "records": [written(R3, 2, K[2])]}
+    chain.submit(DOCTOR_A, "records:Write", other, body(R3, 2))
+    plan = chain.evaluate(DOCTOR_A, "keys:PreviewRotate", {"patient": ALICE})["rekeys"]
+    assert [(one["compartment"], one["epoch"]) for one in plan] == [(K[0], 2), (K[1], 2)]
+    assert plan[0]["recipients"] == sorted(["HospitalA", "Insurer", ALICE])
+    envelopes = sealed(K[:1], 2, "HospitalA", "Insurer", ALICE) | sealed(K[1:2], 2, "HospitalA", ALICE)
+    chain.submit(DOCTOR_A, "keys:Rotate", {"patient": ALICE, "new_epochs": {K[0]: 2, K[1]: 2}}, envelopes)
+    again = {"patient": ALICE, "records": [written(R2, 2, K[1], 2)]}
+    chain.submit(DOCTOR_A, "records:Write", again, body(R2, 2))
+    check_refused(chain, preview("done", "REKEY_NOT_DUE", compartments=[]))
+
+
+def test_a_later_compartment_reaches_those_whose_consent_says_so(chain: Chain) -> None:
+    """The hospital's says so, the insurer's does not; a denial that says so covers it without a key."""
+    later = granted("new", "HospitalB", K[2:3], "TREAT", later_compartments=True, end_ms=chain.now_ms + DAY)
+    chain.submit(PATIENT, "consents:Grant", later, ENVELOPES)
+    denial = granted("deny", "Agency", K[:1], "PUBHLTH", decision="deny", later_compartments=True)
+    chain.submit(PATIENT, "consents:Grant", denial)
+    recipients = chain.evaluate(PATIENT, "patients:PreviewAddCompartment", ADD)["recipients"]
+    assert recipients == sorted(["HospitalA", "HospitalB", ALICE])
+    chain.submit(PATIENT, "patients:AddCompartment", ADD, sealed([LATER], 1, *recipients))
+    covered = {
+        one["id"]: LATER in one["compartments"]
+        for one in chain.evaluate(PATIENT, "consents:List", {"patient": ALICE})["consents"]
+    }
+    assert covered[NEW]
+    assert covered[ident("deny")]
+    assert not covered[TO_B]
+    assert not covered[TO_INSURER]
+    assert LATER in chain.submit(DOCTOR_B, "sessions:Open", opened("later", "TREAT"))["compartments"]
+
+
+LATE_ROWS = [
+    order("a second time", "ORDER_EXISTS", everything=True, grantee=None),
+    add("a seventeenth", "COMPARTMENT_LIMIT"),
+    preview_add("a seventeenth", "COMPARTMENT_LIMIT"),
+    Row(
+        "into a compartment whose key is due",
+        "REKEY_DUE",
+        DOCTOR_A,
+        "records:Write",
+        {"patient": ALICE, "records": [written(R2, 2, K[1])]},
+        body(R2, 2),
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def late_chain(built_chain: Chain) -> Chain:
+    """The hospital's consents were ended by an order, and there are sixteen compartments."""
+    late = built_chain.copy()
+    late.submit(OFFICER, "consents:Order", ORDER, TEXT)
+    for one in (ident(f"further {number}") for number in range(11)):
+        late.submit(
+            PATIENT, "patients:AddCompartment", ADD | {"compartment": one}, sealed([one], 1, "HospitalA", ALICE)
+        )
+    return late
+
+
+@pytest.mark.parametrize("row", LATE_ROWS, ids=by_name)
+def test_refused_later(late_chain: Chain, row: Row) -> None:
+    check_refused(late_chain.copy(), row)
+
+
+def test_the_dry_run_says_who_could_read_and_why(chain: Chain) -> None:
+    chain.submit(
+        PATIENT, "consents:Grant", granted("new", "HospitalB", K[:1], "TREAT", decision="deny", person="nurse")
+    )
+    found = chain.evaluate(PATIENT, "consents:Explain", EXPLAIN)["subjects"]
+    by_subject = {(one["msp_id"], one["role"], one["person"]): one["reasons"] for one in found}
+    assert set(by_subject) == {
+        *((msp, role, None) for msp in ("HospitalA", "HospitalB") for role in ("administrator", "clinician")),
+        *(("HospitalB", role, "nurse") for role in ("administrator", "clinician")),
+        ("Insurer", "administrator", None),
+        ("Insurer", "claims-agent", None),
+    }
+    assert by_subject["HospitalB", "administrator", None] == []  # the policies let no administrator read
+    custodian = by_subject["HospitalA", "clinician", None]
+    assert {(one["permitted"], one["level"], one["consent"]) for one in custodian} == {(True, "default", None)}
+    doctor = {one["compartment"]: one for one in by_subject["HospitalB", "clinician", None]}
+    nurse = {one["compartment"]: one for one in by_subject["HospitalB", "clinician", "nurse"]}
+    assert (doctor[K[0]]["permitted"], doctor[K[0]]["consent"]) == (True, TO_B)
+    assert (nurse[K[0]]["permitted"], nurse[K[0]]["level"], nurse[K[0]]["consent"]) == (False, "person", NEW)
+    assert (nurse[K[1]]["permitted"], nurse[K[1]]["level"]) == (True, "organisation")
+    assert not doctor[K[2]]["permitted"]
+    assert not any(one["permitted"] for one in by_subject["Insurer", "claims-agent", None])
+
+
+@pytest.mark.parametrize("name", ["doctor", "nurse", "locum"])
+@pytest.mark.parametrize("purpose", ["TREAT", "HPAYMT", "ETREAT"])
+def test_the_dry_run_agrees_with_what_a_session_gets(chain: Chain, name: str, purpose: str) -> None:
+    denial = granted("new", "HospitalB", K[:1], purpose, decision="deny", person="nurse")
+    chain.submit(PATIENT, "consents:Grant", denial)
+    subject = {"msp_id": "HospitalB", "role": "clinician", "person": name}
+    [answer] = chain.evaluate(PATIENT, "consents:Explain", EXPLAIN | {"purpose": purpose, "subjects": [subject]})[
+        "subjects"
+    ]
+    expected = [one["compartment"] for one in answer["reasons"] if one["permitted"]]
+    opening = opened("x", purpose, end_ms=chain.now_ms + HOUR)
+    if expected:
+        assert (
+            chain.submit(person("HospitalB", name, "clinician"), "sessions:Open", opening)["compartments"] == expected
+        )
+    else:
+        row = Row("nothing", "CONSENT_MISSING", person("HospitalB", name, "clinician"), "sessions:Open", opening)
+        check_refused(chain, row)
