@@ -53,6 +53,9 @@ def _usage_or_defect(output: Output, error: Exception) -> NoReturn:
         usage = getattr(error, "ctx", None)
         help_ = f"{usage.get_usage()}\nTry '{usage.command_path} --help' for help." if usage else ""
         message = error.format_message()
+        if usage and message == usage.get_help():  # a group of commands, without a command
+            output.result({}, message)
+            raise typer.Exit
         output.end(UNUSABLE, {"error": message}, f"{help_}\n\nerror: {message}".strip())
     # A defect of ours. Its message may quote data, so only its kind and place are shown.
     place = error.__traceback__
