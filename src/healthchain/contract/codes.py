@@ -49,6 +49,18 @@ class Code(StrEnum):
         "the caller's role in this kind of organisation may not do this",
     )
 
+    MEMBER_NOT_LISTED = "MEMBER_NOT_LISTED", NOT_FOUND, "no organisation of this MSP id was ever a member"
+    MEMBER_EXISTS = "MEMBER_EXISTS", CONFLICT, "an organisation of this MSP id is, or was, a member"
+    MEMBER_STANDING = "MEMBER_STANDING", CONFLICT, "the member's standing does not permit this"
+    LAST_OF_KIND = "LAST_OF_KIND", CONFLICT, "the consortium would be left without an active hospital or agency"
+    CHANGE_VOID = "CHANGE_VOID", CONFLICT, "the proposal would change nothing"
+    PROPOSAL_UNKNOWN = "PROPOSAL_UNKNOWN", NOT_FOUND, "there is no such proposal"
+    PROPOSAL_EXISTS = "PROPOSAL_EXISTS", CONFLICT, "a proposal of this id exists already"
+    PROPOSAL_DECIDED = "PROPOSAL_DECIDED", CONFLICT, "the proposal was enacted or rejected already"
+    PROPOSAL_EXPIRED = "PROPOSAL_EXPIRED", CONFLICT, "the time for votes on the proposal is over"
+    VOTE_CAST = "VOTE_CAST", CONFLICT, "the caller's organisation has voted already"
+    VOTE_NOT_ELIGIBLE = "VOTE_NOT_ELIGIBLE", FORBIDDEN, "a member has no vote on its own suspension or removal"
+
     POLICY_INVALID = "POLICY_INVALID", BAD_REQUEST, "no such policy, or its value is outside what was agreed to"
 
     LICENCE_MISSING = "LICENCE_MISSING", FORBIDDEN, "the author or its hospital has no licence in force for this act"
@@ -68,12 +80,33 @@ class Code(StrEnum):
     PATIENT_UNKNOWN = "PATIENT_UNKNOWN", NOT_FOUND, "no patient is registered under this pseudonym"
     PATIENT_EXISTS = "PATIENT_EXISTS", CONFLICT, "a patient is registered under this pseudonym already"
     PATIENT_ERASED = "PATIENT_ERASED", GONE, "the patient's records were erased"
+    PATIENT_DECEASED = "PATIENT_DECEASED", FORBIDDEN, "the patient has died: its own identity does nothing any more"
+    PATIENT_MERGED = "PATIENT_MERGED", CONFLICT, "the patient was merged into another pseudonym: add to that one"
+    PATIENT_STATUS = "PATIENT_STATUS", CONFLICT, "the patient's status does not allow this change"
     NOT_THE_PATIENT = "NOT_THE_PATIENT", FORBIDDEN, "only this patient's own identity may do this"
     GUARDIAN_SCOPE = "GUARDIAN_SCOPE", FORBIDDEN, "the caller is no guardian of this patient now, or not for this"
+    GUARDIAN_UNKNOWN = "GUARDIAN_UNKNOWN", NOT_FOUND, "the patient has no such guardian in office"
+    GUARDIAN_EXISTS = "GUARDIAN_EXISTS", CONFLICT, "the patient has this guardian already"
     NOT_THE_CUSTODIAN = (
         "NOT_THE_CUSTODIAN",
         FORBIDDEN,
         "only the custodian's staff or the patient may do this",
+    )
+    CUSTODIAN_INVALID = "CUSTODIAN_INVALID", BAD_REQUEST, "custody passes to another hospital of the consortium only"
+    CUSTODIAN_ACTIVE = (
+        "CUSTODIAN_ACTIVE",
+        FORBIDDEN,
+        "the agency lists and moves patients of a suspended or removed hospital only",
+    )
+    TRANSFER_UNKNOWN = "TRANSFER_UNKNOWN", NOT_FOUND, "custody of the patient is not on offer, or not to the caller"
+    TRANSFER_EXISTS = "TRANSFER_EXISTS", CONFLICT, "custody of the patient is on offer already"
+    TRANSFER_STALE = "TRANSFER_STALE", CONFLICT, "the patient has newer keys than the offer: it must be made again"
+    MERGE_UNKNOWN = "MERGE_UNKNOWN", NOT_FOUND, "nobody proposed this merge"
+    MERGE_EXISTS = "MERGE_EXISTS", CONFLICT, "a merge of this patient is proposed already"
+    MERGE_UNPROVEN = (
+        "MERGE_UNPROVEN",
+        FORBIDDEN,
+        "both custodians must prove a merge, by two different users",
     )
     COMPARTMENT_UNKNOWN = "COMPARTMENT_UNKNOWN", NOT_FOUND, "the patient has no such compartment"
     COMPARTMENT_DUPLICATE = "COMPARTMENT_DUPLICATE", BAD_REQUEST, "a compartment is named twice"
@@ -157,6 +190,45 @@ class Code(StrEnum):
         FORBIDDEN,
         "only the custodian or an agency reviews, and never the clinician's own organisation",
     )
+
+    COVERAGE_UNKNOWN = "COVERAGE_UNKNOWN", NOT_FOUND, "the patient has no such coverage"
+    COVERAGE_EXISTS = "COVERAGE_EXISTS", CONFLICT, "a coverage of this id exists already"
+    COVERAGE_OVER = "COVERAGE_OVER", CONFLICT, "the coverage is not in force for this time"
+    AUTHORISATION_UNKNOWN = "AUTHORISATION_UNKNOWN", NOT_FOUND, "there is no such prior authorisation"
+    AUTHORISATION_EXISTS = "AUTHORISATION_EXISTS", CONFLICT, "a prior authorisation of this id exists already"
+    AUTHORISATION_ANSWERED = "AUTHORISATION_ANSWERED", CONFLICT, "the prior authorisation was answered already"
+    AUTHORISATION_MISSING = (
+        "AUTHORISATION_MISSING",
+        FORBIDDEN,
+        "the prior authorisation is not granted, or not to this hospital, coverage or time",
+    )
+
+    RECORD_NOT_OWN = "RECORD_NOT_OWN", FORBIDDEN, "this hospital neither wrote the record nor keeps it"
+    ENCOUNTER_BOUND = "ENCOUNTER_BOUND", CONFLICT, "a secret was committed to for this encounter already"
+    ENCOUNTER_UNBOUND = "ENCOUNTER_UNBOUND", CONFLICT, "this hospital committed to no secret for this encounter"
+    BILLED_TWICE = "BILLED_TWICE", CONFLICT, "another claim bills this service already"
+    PRIMARY_INVALID = (
+        "PRIMARY_INVALID",
+        CONFLICT,
+        "the primary claim is not this hospital's, not adjudicated, or its coverage does not pay before this one",
+    )
+    FILING_LATE = "FILING_LATE", FORBIDDEN, "the time to file a claim for this encounter is over"
+
+    CLAIM_UNKNOWN = "CLAIM_UNKNOWN", NOT_FOUND, "the patient has no such claim"
+    CLAIM_EXISTS = "CLAIM_EXISTS", CONFLICT, "a claim of this id exists already"
+    CLAIM_PARTY = "CLAIM_PARTY", FORBIDDEN, "only a party concerned may do this: hospital, payer, patient"
+    CLAIM_LINES = "CLAIM_LINES", BAD_REQUEST, "these are not the claim's lines, each once"
+    CLAIM_STATE = "CLAIM_STATE", CONFLICT, "the claim's state does not permit this step"
+    CLAIM_DEADLINE = "CLAIM_DEADLINE", CONFLICT, "the time for this step is over, or has not come yet"
+    CLAIM_KEPT = "CLAIM_KEPT", CONFLICT, "the claim has not ended, or must be kept for some time yet"
+    CLAIM_PURGED = "CLAIM_PURGED", GONE, "the claim was kept for as long as agreed: its texts are gone"
+    DECISION_INCOMPLETE = (
+        "DECISION_INCOMPLETE",
+        BAD_REQUEST,
+        "what is paid has an amount, what is not paid in full has a reason",
+    )
+    DECISION_WORSE = "DECISION_WORSE", CONFLICT, "an appeal makes no line worse than it was"
+    COMMITMENT_UNKNOWN = "COMMITMENT_UNKNOWN", NOT_FOUND, "the claim has no such commitment"
 
     AUDIT_FORBIDDEN = (
         "AUDIT_FORBIDDEN",

@@ -5,18 +5,31 @@ from __future__ import annotations
 from healthchain.chaincode.dispatch import Contract
 from healthchain.contract import (
     audit,
+    authorisations,
+    billing,
+    claim_reading,
+    claims,
+    claims_due,
     compartments,
     consents,
+    coverage,
+    custody,
+    death,
     disclosures,
     emergency,
     erasure,
     explaining,
+    governance,
+    guardians,
     keys,
+    leaving,
     licences,
     members,
+    merging,
     patients,
     reading,
     records,
+    registry,
     rekeying,
     revocation,
     sessions,
@@ -28,17 +41,44 @@ CONTRACT.submits("members:Found")(members.found)
 CONTRACT.submits("members:PublishKey")(members.publish_key)
 CONTRACT.evaluates("members:List")(members.list_members)
 
+CONTRACT.submits("governance:Propose")(governance.propose)
+CONTRACT.submits("governance:Vote")(governance.vote)
+CONTRACT.evaluates("governance:Get")(governance.get)
+CONTRACT.evaluates("governance:List")(governance.list_proposals)
+CONTRACT.evaluates("governance:Comment")(governance.comment)
+CONTRACT.evaluates("governance:Policies")(governance.show_policies)
+CONTRACT.evaluates("governance:Left")(leaving.left)
+CONTRACT.submits("governance:PurgeMember")(leaving.purge_member)
+
 CONTRACT.submits("licences:Issue")(licences.issue)
 CONTRACT.submits("licences:Suspend")(licences.suspend)
 CONTRACT.submits("licences:Reinstate")(licences.reinstate)
 CONTRACT.evaluates("licences:List")(licences.list_licences)
 
 CONTRACT.submits("patients:Register")(patients.register)
-CONTRACT.evaluates("patients:Get")(patients.get)
-CONTRACT.evaluates("patients:List")(patients.list_patients)
+CONTRACT.evaluates("patients:Get")(registry.get)
+CONTRACT.evaluates("patients:List")(registry.list_patients)
 CONTRACT.evaluates("patients:PreviewAddCompartment")(compartments.preview)
 CONTRACT.submits("patients:AddCompartment")(compartments.add)
+CONTRACT.submits("patients:RecordDeath")(death.record_death)
+CONTRACT.submits("patients:RevokeDeath")(death.revoke_death)
 CONTRACT.submits("patients:Erase")(erasure.erase_patient)
+
+CONTRACT.submits("guardians:Appoint")(guardians.appoint)
+CONTRACT.submits("guardians:End")(guardians.end)
+CONTRACT.evaluates("guardians:List")(guardians.list_guardians)
+
+CONTRACT.submits("merging:Propose")(merging.propose)
+CONTRACT.submits("merging:Confirm")(merging.confirm)
+CONTRACT.submits("merging:Withdraw")(merging.withdraw)
+
+CONTRACT.submits("custody:Offer")(custody.offer)
+CONTRACT.submits("custody:Withdraw")(custody.withdraw)
+CONTRACT.submits("custody:Refuse")(custody.refuse)
+CONTRACT.evaluates("custody:OfferedKeys")(custody.fetch)
+CONTRACT.submits("custody:Accept")(custody.accept)
+CONTRACT.submits("custody:Assign")(custody.assign)
+CONTRACT.submits("custody:HandKeys")(custody.hand_keys)
 
 CONTRACT.submits("records:Write")(records.write)
 CONTRACT.submits("records:Disclose")(reading.disclose)
@@ -63,6 +103,7 @@ CONTRACT.evaluates("keys:PreviewRotate")(rekeying.preview_rotation)
 CONTRACT.submits("keys:Rotate")(rekeying.rotate)
 CONTRACT.evaluates("keys:Get")(keys.get)
 CONTRACT.evaluates("keys:GetForWriting")(keys.get_for_writing)
+CONTRACT.evaluates("keys:GetForHanding")(keys.get_for_handing)
 
 CONTRACT.submits("emergency:Open")(emergency.open_emergency)
 CONTRACT.submits("emergency:Release")(emergency.release)
@@ -72,5 +113,30 @@ CONTRACT.evaluates("emergency:Keys")(emergency.keys)
 CONTRACT.evaluates("emergency:Reason")(emergency.reason)
 CONTRACT.evaluates("emergency:List")(emergency.list_emergencies)
 CONTRACT.evaluates("emergency:Queue")(emergency.queue)
+
+CONTRACT.submits("coverage:Enrol")(coverage.enrol)
+CONTRACT.submits("coverage:End")(coverage.end)
+CONTRACT.evaluates("coverage:List")(coverage.list_coverages)
+CONTRACT.evaluates("coverage:Body")(coverage.body)
+CONTRACT.submits("authorisations:Request")(authorisations.request)
+CONTRACT.submits("authorisations:Answer")(authorisations.answer)
+CONTRACT.evaluates("authorisations:List")(authorisations.list_authorisations)
+CONTRACT.evaluates("authorisations:Message")(authorisations.fetch)
+
+CONTRACT.submits("claims:BindEncounter")(billing.bind)
+CONTRACT.submits("claims:Submit")(claims.submit)
+CONTRACT.submits("claims:RequestInformation")(claims.request_information)
+CONTRACT.submits("claims:Answer")(claims.answer)
+CONTRACT.submits("claims:Withdraw")(claims.withdraw)
+CONTRACT.submits("claims:Adjudicate")(claims.adjudicate)
+CONTRACT.submits("claims:Appeal")(claims.appeal)
+CONTRACT.submits("claims:Settle")(claims.settle)
+CONTRACT.submits("claims:Purge")(claims.purge)
+CONTRACT.evaluates("claims:Get")(claim_reading.get)
+CONTRACT.evaluates("claims:List")(claim_reading.list_claims)
+CONTRACT.evaluates("claims:Due")(claims_due.list_due)
+CONTRACT.evaluates("claims:Message")(claim_reading.fetch)
+CONTRACT.evaluates("claims:Records")(claim_reading.records)
+CONTRACT.evaluates("claims:OpenAmount")(claim_reading.open_amount)
 
 CONTRACT.evaluates("audit:List")(audit.list_entries)

@@ -4,8 +4,13 @@
 |---|---|---|
 | member, member-key, member-contact, membership | MSP id | members |
 | policy | "in-force" | policies |
+| proposal | proposal | governance |
+| vote | proposal, MSP id | governance |
 | licence | holder | licences |
 | guardian | patient, guardian | guardians |
+| patient-change | patient, transaction id | changes |
+| merge | patient | merging |
+| transfer | patient | custody |
 | patient, patient-key | patient | patients |
 | custody | MSP id of the custodian, patient | patients |
 | compartment | compartment | patients |
@@ -19,6 +24,12 @@
 | pending-review | user, patient, session | emergency |
 | record | patient, record | records |
 | erasure | patient, transaction id | erasure |
+| coverage | patient, coverage | coverage |
+| authorisation | patient, authorisation | authorisations |
+| encounter | patient, record | billing |
+| billed | patient, record of the encounter, token | billing |
+| claim | patient, claim | claim_states |
+| claim-due | MSP id of the payer, patient, claim or authorisation | claims_due |
 """
 
 from __future__ import annotations
