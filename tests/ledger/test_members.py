@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from fabric_protos.common import policies_pb2
-from fabric_protos.msp import msp_principal_pb2
+from fabric_protos.msp import identities_pb2, msp_principal_pb2
 
 from healthchain.chaincode.membership import BARRED, Membership, Standing
 from healthchain.contract.codes import Code
@@ -183,10 +183,10 @@ def test_a_row_that_makes_no_sense_keeps_its_member_out_and_stops_nobody(story: 
 
 
 def test_an_orderer_that_is_none_does_not_count(story: Story) -> None:
-    """A client's certificate, another member's orderer, and no certificate at all."""
+    """Its client's or peer's certificate, another member's orderer, and no certificate at all."""
     organisations = story.consortium.organisations
-    client = story.client(1).serialized[-800:]
-    for certificate in (client, organisations[2].orderer_certificate, b"none"):
+    own = [identities_pb2.SerializedIdentity.FromString(one.serialized) for one in (story.client(1), *story.peers([1]))]
+    for certificate in (own[0].id_bytes, own[1].id_bytes, organisations[2].orderer_certificate, b"none"):
         story.commit([story.decide([0, 1, 2], Org1MSP=Membership(Standing.ACTIVE, b"", certificate))], [0, 2, 3])
         assert sorted(story.ledger.channel.consenters) == [1, 3, 4]
 

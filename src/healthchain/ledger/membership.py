@@ -72,16 +72,14 @@ def member_msps(config: ChannelConfig, memberships: Memberships) -> tuple[MSPs, 
 def orderers(config: ChannelConfig, memberships: Memberships, msps: MSPs) -> dict[int, Identity]:
     """Of the active members, by the ids under which they sign blocks.
 
-    A founder's orderer keeps its id when its certificate changes. Those of later members are numbered after all of
-    block 0, in the order of all later MSP ids. A certificate that is not an orderer's of its member counts for nothing.
+    A founder's first orderer keeps its id when its certificate changes. Those of later members are numbered after all
+    of block 0, in the order of MSP ids. A certificate that is not an orderer's of its member counts for nothing.
     """
     certificates = {one.id: (one.msp_id, one.identity) for one in config.consenters}
     for msp_id, row in sorted(memberships.items()):
         if row.orderer:
-            ids = sorted(id for id, (owner, _) in certificates.items() if owner == msp_id)  # noqa: A001 (Fabric's name)
-            for one in ids:
-                del certificates[one]
-            certificates[ids[0] if ids else max(certificates, default=0) + 1] = (msp_id, row.orderer)
+            own = [number for number, (owner, _) in certificates.items() if owner == msp_id]
+            certificates[min(own, default=max(certificates) + 1)] = (msp_id, row.orderer)
     found = {}
     for number, (msp_id, certificate) in sorted(certificates.items()):
         identity = _orderer(msps, msp_id, certificate)

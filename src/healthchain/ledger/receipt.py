@@ -1,0 +1,234 @@
+"""Receipts: one file that proves, without network or ledger, that a transaction is committed and what it wrote.
+
+A receipt holds a statement, and signatures over all of it by peers of a majority of the members. The statement carries
+its own evidence: the block with its orderers' signatures, block 0, and the members' certificates at that height. Who
+trusts a consortium knows its fingerprint; another consortium's receipts have another one.
+
+Orderers sign which transactions a block has, and not which of them are valid: that is what the peers attest.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Literal
+
+import msgspec
+from fabric_protos.common import common_pb2
+
+from healthchain.chaincode.membership import Membership
+from healthchain.errors import HealthChainError
+from healthchain.identity.msp import IdentityRefused, Role
+from healthchain.ledger.channel import Channel
+from healthchain.ledger.membership import GOVERNING
+from healthchain.ledger.quorum import BlockRefused, check_content, check_quorum
+from healthchain.ledger.validate import Decoded, SignatureCheck, decode_transaction
+from healthchain.wire.block import Metadata, header_hash, new_block
+from healthchain.wire.channel import ChannelMalformed
+from healthchain.wire.codes import Code
+from healthchain.wire.transaction import Action
+
+FORMAT: Literal["healthchain-receipt/1"] = "healthchain-receipt/1"
+RECEIPT_BYTES_MAX = 64 << 20
+Members = dict[str, Membership]
+
+
+class ReceiptRefused(HealthChainError):
+    """The receipt proves nothing: the text says which step failed."""
+
+
+class Evidence(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A block as its orderers made it: `signatures` is its metadata entry of that name."""
+
+    number: int
+    previous_hash: bytes
+    envelopes: tuple[bytes, ...]
+    signatures: bytes
+
+
+class Statement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Transaction `index` of the block has this validation code, and wrote `key` in the governing chaincode's state.
+
+    `genesis` is the envelope of block 0. `members_then` are the membership rows that held for the block,
+    `members_now` those that hold where the statement is made: of whom a majority signs it.
+    """
+
+    format: Literal["healthchain-receipt/1"]
+    key: str
+    index: int
+    code: int
+    attested_ms: int
+    block: Evidence
+    genesis: bytes
+    members_then: Members
+    members_now: Members
+
+    def digest(self, attester: bytes) -> bytes:
+        """What `attester`, pb(SerializedIdentity), signs: all of the statement, and who says it."""
+        return sha256(msgspec.json.encode(self) + attester).digest()
+
+
+class Attestation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    attester: bytes
+    signature: bytes
+
+
+class Receipt(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The file: compact JSON in the order of the fields, bytes in base64; there is one way to write it."""
+
+    statement: Statement
+    attestations: tuple[Attestation, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """What a receipt proves: `value` is what the transaction wrote under `key`, None if it deleted it."""
+
+    channel: str
+    key: str
+    value: bytes | None
+    tx_id: str
+    time_ms: int  # the creator's clock
+    creator: str  # MSP/CN
+    endorsers: tuple[str, ...]  # MSP ids, as `attesters`
+    block: int
+    block_hash: str
+    attested_ms: int
+    attesters: tuple[str, ...]
+    fingerprint: str
+
+
+def encode_receipt(receipt: Receipt) -> bytes:
+    return msgspec.json.encode(receipt)
+
+
+def verify_receipt(encoded: bytes, fingerprint: str | None = None) -> Verified:
+    """Pure. Raises ReceiptRefused unless, in this order:
+
+    1. the file is a receipt in the one way to write it; 2. it is of the consortium of this fingerprint, if one is
+    given; 3. every attestation holds, and they are of peers of a majority of the members; 4. the block's content is
+    what its header names, and a quorum of orderers signed it; 5. the transaction is valid: its creator signed it, and
+    peers of a majority of the members endorsed it; 6. it wrote what the receipt is of. Certificates have to be valid
+    at the time of the transaction, and the attesters' at the time of their attestation.
+    """
+    receipt = _decoded(encoded)
+    statement = receipt.statement
+    genesis = new_block(0, b"", [statement.genesis])
+    try:
+        then, now = Channel(genesis, statement.members_then), Channel(genesis, statement.members_now)
+    except ChannelMalformed as malformed:
+        raise ReceiptRefused(f"its block 0 is none: {malformed}") from None
+    found = fingerprint_of(genesis, statement.members_now)
+    if fingerprint is not None and fingerprint.lower() != found:
+        raise ReceiptRefused("it is of another consortium, or of other members: compare the fingerprints")
+    attesters = _attesters(receipt, now)
+    decoded = _transaction(statement, then)
+    header = decoded.header
+    assert header is not None
+    time_ms = header.timestamp_ns // 1_000_000
+    block = _checked_block(statement.block, then, time_ms)
+    action, endorsers = _checked_transaction(decoded, then, time_ms)
+    creator = then.msps.identify(header.creator)
+    return Verified(
+        channel=then.id,
+        key=statement.key,
+        value=_written(action, statement.key),
+        tx_id=header.tx_id,
+        time_ms=time_ms,
+        creator=f"{creator.msp_id}/{creator.common_name}",
+        endorsers=endorsers,
+        block=statement.block.number,
+        block_hash=header_hash(block).hex(),
+        attested_ms=statement.attested_ms,
+        attesters=attesters,
+        fingerprint=found,
+    )
+
+
+def fingerprint_of(genesis: common_pb2.Block, members: Members) -> str:
+    """SHA-256 over block 0 and the members' present certificates, in hexadecimal: it changes when members do."""
+    return sha256(header_hash(genesis) + msgspec.json.encode(sorted(members.items()))).hexdigest()
+
+
+def _decoded(encoded: bytes) -> Receipt:
+    """Step 1. Writing it again must give every byte of the file: so nothing can be added or spelled otherwise."""
+    if len(encoded) > RECEIPT_BYTES_MAX:
+        raise ReceiptRefused("it is larger than any receipt")
+    try:
+        receipt = msgspec.json.decode(encoded, type=Receipt)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise ReceiptRefused("it does not decode as a receipt") from None
+    if encode_receipt(receipt) != encoded:
+        raise ReceiptRefused("it is not written as a receipt is: something was added or changed")
+    return receipt
+
+
+def _attesters(receipt: Receipt, now: Channel) -> tuple[str, ...]:
+    """Step 3. One that does not hold spoils the receipt, so that no byte of any can be altered."""
+    found: list[str] = []
+    for one in receipt.attestations:
+        try:
+            identity = now.msps.identify(one.attester)
+            identity.require_unexpired(receipt.statement.attested_ms)
+        except IdentityRefused as refused:
+            raise ReceiptRefused(f"a peer that attests it is none of the consortium: {refused}") from None
+        digest = receipt.statement.digest(one.attester)
+        if identity.role is not Role.PEER or not SignatureCheck(identity, digest, one.signature).holds():
+            raise ReceiptRefused("an attestation is not a peer's, or not of this statement")
+        found.append(identity.msp_id)
+    if len(set(found)) != len(found) or len(found) < now.majority:
+        raise ReceiptRefused(f"{len(set(found))} members' peers attest it, {now.majority} are needed")
+    return tuple(sorted(found))
+
+
+def _checked_block(evidence: Evidence, then: Channel, time_ms: int) -> common_pb2.Block:
+    """Step 4."""
+    block = new_block(evidence.number, evidence.previous_hash, evidence.envelopes)
+    block.metadata.metadata[Metadata.SIGNATURES] = evidence.signatures
+    try:
+        check_content(block)
+        check_quorum(block, then, lambda check: _holds(check, time_ms))
+    except BlockRefused as refused:
+        raise ReceiptRefused(str(refused)) from None
+    return block
+
+
+def _transaction(statement: Statement, then: Channel) -> Decoded:
+    """Step 5: its form. Whether it conflicted with another only the ledgers tell: `code` is what they attest."""
+    envelopes = statement.block.envelopes
+    if not 0 <= statement.index < len(envelopes):
+        raise ReceiptRefused("its block has no transaction of this number")
+    decoded = decode_transaction(envelopes[statement.index], then)
+    if statement.code != Code.VALID or decoded.code != Code.VALID:
+        raise ReceiptRefused("the transaction is not valid: it changed nothing")
+    return decoded
+
+
+def _checked_transaction(decoded: Decoded, then: Channel, time_ms: int) -> tuple[Action, tuple[str, ...]]:
+    """Step 5: its signatures. What was endorsed, and by whom."""
+    creator, action = decoded.creator, decoded.action
+    assert creator is not None
+    assert action is not None
+    if not _holds(creator, time_ms):
+        raise ReceiptRefused("the transaction's signature is not its creator's")
+    endorsers = [one.identity for one in decoded.endorsements if _holds(one, time_ms)]
+    if action.chaincode != GOVERNING or not then.endorsement_satisfied(None, endorsers):
+        raise ReceiptRefused("the transaction is not endorsed by peers of a majority of the members")
+    return action, tuple(sorted({one.msp_id for one in endorsers}))
+
+
+def _written(action: Action, key: str) -> bytes | None:
+    """Step 6."""
+    for namespace in action.namespaces:
+        writes = dict(namespace.writes)
+        if namespace.name == GOVERNING and key in writes:
+            return writes[key]
+    raise ReceiptRefused("the transaction did not write what the receipt is of")
+
+
+def _holds(check: SignatureCheck, time_ms: int) -> bool:
+    try:
+        check.identity.require_unexpired(time_ms)
+    except IdentityRefused:
+        return False
+    return check.holds()
