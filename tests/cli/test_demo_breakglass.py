@@ -26,9 +26,10 @@ def test_every_fact_and_the_transcript() -> None:
     assert facts["read_without_consent"] == "CONSENT_MISSING"
     opened = facts["opened"]
     assert (opened["before_release"], opened["written_later"], opened["of_those_opened"]) == (0, 1, 0)
-    assert opened["records"] == opened["keys_released"] == facts["seen"]["reads_the_patient_sees"] == 797
+    assert (opened["denied"], opened["denied_read"]) == (4, "SESSION_SCOPE")
+    assert opened["records"] == opened["keys_released"] == facts["seen"]["reads_the_patient_sees"] == 793
     assert opened["identical"] is True
-    assert sum(opened["by_type"].values()) == 797
+    assert sum(opened["by_type"].values()) == 793
     assert (opened["by_type"]["AllergyIntolerance"], opened["by_type"]["Condition"]) == (9, 28)
     seen = facts["seen"]
     assert (seen["emergencies_the_patient_sees"], seen["reviews_pending"]) == (1, 1)

@@ -249,8 +249,14 @@ def test_the_patient_sees_every_session_with_what_was_read(chain: Chain) -> None
 
 @pytest.mark.parametrize(
     ("caller", "own"),
-    [(NURSE, [DELEGATED]), (DOCTOR_B, [BY_B, BY_B_NARROW]), (OFFICER, [BY_OFFICER]), (ADMIN_B, [])],
-    ids=["delegate", "doctor", "officer", "administrator elsewhere"],
+    [
+        (NURSE, [DELEGATED]),
+        (DOCTOR_A, [BY_A, OVER, CLOSED]),
+        (DOCTOR_B, [BY_B, BY_B_NARROW]),
+        (OFFICER, [BY_OFFICER]),
+        (ADMIN_B, []),
+    ],
+    ids=["delegate", "custodian's doctor", "doctor", "officer", "administrator elsewhere"],
 )
 def test_others_see_their_own_sessions(chain: Chain, caller: Caller, own: list[str]) -> None:
     listed = chain.evaluate(caller, "sessions:List", {"patient": ALICE})["sessions"]

@@ -17,24 +17,32 @@ from healthchain.app.scenarios import Say
 from healthchain.app.scenarios.records import CLINIC, DAY_MS, HOSPITAL, INSURER, sample_files
 from healthchain.app.verify import verify
 from healthchain.config import CHAINCODE, DEFAULT
-from healthchain.contract.ids import MESSAGES, Purpose
+from healthchain.contract import consents
+from healthchain.contract.ids import MESSAGES, Action, Purpose
+from healthchain.contract.reading import Disclose, ToDisclose
 from healthchain.contract.sessions import released_keys
 from healthchain.errors import Refused
-from healthchain.records import emergency, reading, sessions
+from healthchain.records import consenting, emergency, reading, sessions
+from healthchain.records.actor import now_ms
 from healthchain.records.bundle import ParsedBundle, parse_bundle
 from healthchain.records.canonical import canonical_json
+from healthchain.records.compartments import NAMES, classify_bundle
+from healthchain.records.consenting import Decision
 from healthchain.records.emergency import BrokenGlass
 from healthchain.records.importing import import_bundle
 
 AGENCY, OFFICER = "health-agency", "health-officer"
 SAMPLE = 5  # its patient was once brought to an emergency room with an allergic reaction, and has nine allergies
+DENIED = "mental-health"
 NEEDED = ("AllergyIntolerance", "Condition", "MedicationRequest")
 
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """Numbers of records: what the clinician could open, before and after the keys were released."""
+    """Numbers of records: what the clinician could open, before and after the keys were released, and what not."""
 
+    denied: int
+    denied_read: str
     before_release: int
     keys_released: int
     records: int
@@ -125,6 +133,16 @@ async def _case(consortium: Consortium, say: Say) -> _Case:
     admission, cause = encounter["type"][0]["coding"][0]["display"], encounter["reasonCode"][0]["text"]
     say(f"The hospital keeps {len(before.entries)} records of a patient, who is brought to the clinic instead:")
     say(f"  {admission}, {cause}.")
+    denial = Decision(
+        grantee=consortium.topology.organisation(CLINIC).msp_id,
+        purposes=tuple(Purpose),
+        actions=(Action.READ,),
+        end_ms=now_ms() + 30 * DAY_MS,
+        compartments=(DENIED,),
+        decision=consents.Decision.DENY,
+    )
+    await consenting.grant(consortium.patient(patient), denial)
+    say(f"The patient has never given the clinic a consent, and denied it one compartment even in need: {DENIED}.")
     return _Case(consortium, patient, before, complete, f"{admission}, {cause}: which allergies, which medication?")
 
 
@@ -143,17 +161,19 @@ async def _opened(case: _Case, broken: BrokenGlass, say: Say) -> Opened:
         f" of {len(entered.record_keys)} records, each alone, not of compartments."
     )
     found = await entered.read_all()
-    identical = {one.full_url: canonical_json(one.resource) for one in found} == {
-        one.full_url: canonical_json(one.raw) for one in case.before.entries
-    }
+    identical = {one.full_url: canonical_json(one.resource) for one in found} == _not_denied(case.before)
     by_type = Counter(json.loads(one.resource)["resourceType"] for one in found)
     told = ", ".join(f"{by_type[one]} {one}" for one in NEEDED)
     say(f"They read {len(found)} records, identical: {identical}. Among them are {told}.")
+    denied, refused = await _denied(case, broken)
+    say(f"The {denied} records that the patient denied stay closed: refused, {refused}.")
     later = (await import_bundle(case.consortium.custodian(HOSPITAL), case.complete)).written
     known = {one.header.id for one in found}
     again = len(await entered.read([one for one in await entered.headers() if one.id not in known]))
     say(f"The hospital writes {later} record more, the emergency's encounter; of it the clinic opens {again}.")
     return Opened(
+        denied=denied,
+        denied_read=refused,
         before_release=early,
         keys_released=len(entered.record_keys),
         records=len(found),
@@ -162,6 +182,22 @@ async def _opened(case: _Case, broken: BrokenGlass, say: Say) -> Opened:
         written_later=later,
         of_those_opened=again,
     )
+
+
+def _not_denied(bundle: ParsedBundle) -> dict[str, bytes]:
+    """Full URL -> canonical form."""
+    places = zip(bundle.entries, classify_bundle(bundle.entries), strict=True)
+    return {one.full_url: canonical_json(one.raw) for one, place in places if NAMES[place] != DENIED}
+
+
+async def _denied(case: _Case, broken: BrokenGlass) -> tuple[int, str]:
+    """How many records the hospital keeps there, and how the clinic's asking for one by its id is refused."""
+    listed = await reading.list_all(case.consortium.staff(HOSPITAL, CLINICIAN), case.patient, Purpose.TREAT)
+    denied = [one for one in listed if one.compartment == DENIED]
+    told = (ToDisclose(denied[0].id, denied[0].version),)
+    asking = Disclose(session=broken.id, patient=case.patient, records=told)
+    doctor = case.consortium.staff(CLINIC, CLINICIAN)
+    return len(denied), await _refusal(doctor.submit("records:Disclose", asking))
 
 
 async def _seen(case: _Case, broken: BrokenGlass, say: Say) -> Seen:
