@@ -12,8 +12,8 @@ from msgspec.structs import asdict, replace
 
 from healthchain.chaincode.dispatch import Refusal
 from healthchain.chaincode.stub import Stub
-from healthchain.contract import changes, messages, tally
-from healthchain.contract.changes import Change, Consortium
+from healthchain.contract import amendments, messages, tally
+from healthchain.contract.amendments import Amendment, Consortium
 from healthchain.contract.codes import Code, refusal
 from healthchain.contract.ids import Arguments, Id, Limit, MspId, Result, StartId, Text
 from healthchain.contract.members import Acting, acting
@@ -33,7 +33,7 @@ class ProposalStatus(StrEnum):
 class Proposal(State, frozen=True):
     """Takes votes until expires_ms (exclusive). A rejected one with a `reason` had the votes, and was void by then."""
 
-    change: Change
+    change: Amendment
     by: str  # MSP/CN
     time_ms: int
     expires_ms: int
@@ -64,7 +64,7 @@ class Propose(Arguments, frozen=True):
     """`comment` is public. Or the message `proposal_comment` comes with it, which the client seals to the members."""
 
     id: Id
-    change: Change
+    change: Amendment
     comment: Text | None = None
 
 
@@ -82,7 +82,7 @@ def propose(stub: Stub, arguments: Propose) -> None:
     gate = acting(stub, Permission.PROPOSE)
     if PROPOSALS.get(stub, arguments.id) is not None:
         raise refusal(Code.PROPOSAL_EXISTS)
-    changes.check(arguments.change, gate.caller.msp_id, changes.consortium(stub, gate.policies))
+    amendments.check(arguments.change, gate.caller.msp_id, amendments.consortium(stub, gate.policies))
     proposal = Proposal(
         change=arguments.change,
         by=gate.user,
@@ -114,8 +114,10 @@ def vote(stub: Stub, arguments: CastVote) -> Outcome:
     """By an administrator for its organisation, once. Two votes at one time conflict, since each counts the others."""
     gate = acting(stub, Permission.VOTE)
     proposal = _open(stub, arguments.id)
-    now = changes.consortium(stub, gate.policies)
-    eligible = {msp_id: kind for msp_id, kind in now.active().items() if msp_id != changes.concerned(proposal.change)}
+    now = amendments.consortium(stub, gate.policies)
+    eligible = {
+        msp_id: kind for msp_id, kind in now.active().items() if msp_id != amendments.concerned(proposal.change)
+    }
     if gate.caller.msp_id not in eligible:
         raise refusal(Code.VOTE_NOT_ELIGIBLE)
     votes = {msp_id: one.in_favour for (_, msp_id), one in VOTES.scan(stub, arguments.id)}
@@ -148,10 +150,10 @@ def _decide(stub: Stub, proposal_id: str, proposal: Proposal, passed: bool | Non
 def _enacted(stub: Stub, proposal: Proposal, now: Consortium) -> str | None:
     """None, or why it cannot be done any more: then the vote stands, and the proposal is over."""
     try:
-        changes.check(proposal.change, proposal.proposer, now)
+        amendments.check(proposal.change, proposal.proposer, now)
     except Refusal as refused:
         return refused.code
-    changes.enact(stub, proposal.change, proposal.proposer, now)
+    amendments.enact(stub, proposal.change, proposal.proposer, now)
     return None
 
 
@@ -224,7 +226,7 @@ class Proposals(Result, frozen=True):
 def list_proposals(stub: Stub, arguments: List) -> Proposals:
     """In the order of their ids, from `start` on; `next` is where the next page starts."""
     acting(stub)
-    listed = []
+    listed: list[ListedProposal] = []
     for (proposal_id,), proposal in PROPOSALS.scan_from(stub, (), arguments.start):
         if len(listed) == arguments.limit:
             return Proposals(listed, proposal_id)
@@ -252,8 +254,8 @@ def comment(stub: Stub, arguments: Comment) -> SealedComment:
     """For administrators, to whose organisations it is sealed."""
     acting(stub, Permission.VOTE)
     _known(stub, arguments.id)
-    by_voter = arguments.msp_id is not None
-    key = vote_comment(arguments.id, arguments.msp_id) if by_voter else proposal_comment(arguments.id)
+    voter = arguments.msp_id
+    key = proposal_comment(arguments.id) if voter is None else vote_comment(arguments.id, voter)
     return SealedComment(messages.fetch(stub, key))
 
 
