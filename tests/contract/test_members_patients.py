@@ -1,8 +1,7 @@
-"""Founding the consortium, members' keys, registration of patients: what succeeds and what is refused."""
+"""Founding the consortium, registration of patients: what succeeds and what is refused."""
 
 from __future__ import annotations
 
-import base64
 from typing import Any
 
 import pytest
@@ -76,27 +75,11 @@ EMPTY_ROWS = [
         "members:Found",
         FOUND | {"policies": {"cell_min": 2}},
     ),
-    Row("before the founding", "MEMBER_UNKNOWN", ADMIN_A, "members:PublishKey", {"public_key": KEY}),
+    Row("before the founding", "MEMBER_UNKNOWN", ADMIN_A, "governance:Policies", {}),
 ]
 
 ROWS = [
     Row("a second time", "CONSORTIUM_FOUNDED", ADMIN_A, "members:Found", FOUND),
-    Row("by a stranger", "MEMBER_UNKNOWN", STRANGER, "members:PublishKey", {"public_key": KEY}),
-    Row("by a clinician", "ROLE_FORBIDDEN", DOCTOR_A, "members:PublishKey", {"public_key": KEY}),
-    Row(
-        "a byte short",
-        "ARGUMENTS_INVALID",
-        ADMIN_A,
-        "members:PublishKey",
-        {"public_key": base64.b64encode(bytes(1215)).decode()},
-    ),
-    Row(
-        "for another member",
-        "ARGUMENTS_INVALID",
-        ADMIN_A,
-        "members:PublishKey",
-        {"public_key": KEY, "msp_id": "x"},
-    ),
     Row("by a stranger", "MEMBER_UNKNOWN", STRANGER, "patients:Register", REGISTER, ENVELOPES),
     Row("without a role", "ROLE_FORBIDDEN", NOBODY, "patients:Register", REGISTER, ENVELOPES),
     Row("by an insurer", "ROLE_FORBIDDEN", ADMIN_I, "patients:Register", REGISTER, ENVELOPES),
@@ -172,7 +155,6 @@ ROWS = [
 ]
 
 SUCCESSES = [
-    Success("another hospital's", ADMIN_B, "members:PublishKey", {"public_key": KEY}),
     Success("by a clinician", DOCTOR_A, "patients:Register", REGISTER, ENVELOPES),
     Success("by an administrator", ADMIN_A, "patients:Register", REGISTER, ENVELOPES),
     Success("by any member", OFFICER, "patients:Get", {"patient": ALICE}),
@@ -196,7 +178,7 @@ def test_succeeds(chain: Chain, row: Success) -> None:
     chain.call(row.caller, row.function, row.arguments, row.transient)
 
 
-def test_members_are_listed_with_their_latest_key(empty: Chain) -> None:
+def test_members_are_listed_with_their_keys(empty: Chain) -> None:
     empty.submit(ADMIN_A, "members:Found", FOUND)
     assert empty.evaluate(STRANGER, "members:List", {})["members"][1] == {
         "msp_id": "HospitalA",
@@ -207,11 +189,8 @@ def test_members_are_listed_with_their_latest_key(empty: Chain) -> None:
         "key_version": 1,
         "public_key": KEY,
     }
-    second = base64.b64encode(b"\x01" * 1216).decode()
-    empty.submit(ADMIN_A, "members:PublishKey", {"public_key": second})
     listed = empty.evaluate(STRANGER, "members:List", {})["members"]
     assert [one["msp_id"] for one in listed] == ["Agency", "HospitalA", "HospitalB", "Insurer"]
-    assert (listed[1]["key_version"], listed[1]["public_key"]) == (2, second)
 
 
 def test_a_registered_patient_and_its_envelopes(chain: Chain) -> None:

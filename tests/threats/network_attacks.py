@@ -19,7 +19,8 @@ from healthchain.app.consortium import ADMINISTRATOR, CLINICIAN, Consortium
 from healthchain.app.verify import verify
 from healthchain.client.gateway import Connection
 from healthchain.config import CHAINCODE
-from healthchain.contract import members, sessions
+from healthchain.contract import governance, members, sessions
+from healthchain.contract.amendments import RotateEncryptionKey
 from healthchain.contract.ids import Purpose
 from healthchain.identity.certificates import CertificateAuthority, NodeOU
 from healthchain.identity.folders import SigningIdentity
@@ -83,12 +84,12 @@ def claimed_patient(stage: Stage) -> bool:
 
 
 def claimed_role(stage: Stage) -> bool:
-    """A clinician publishes the organisation's encryption key, which only its administrator may."""
+    """A clinician proposes a new encryption key of the organisation, which only its administrator may."""
 
     async def work(consortium: Consortium) -> bool:
         actor = consortium.staff(CLINIC, CLINICIAN)
-        publishing = members.PublishKey(actor.key.public_bytes)
-        return await succeeds(actor.submit("members:PublishKey", publishing))
+        proposing = governance.Propose(random_id(), RotateEncryptionKey(actor.key.public_bytes))
+        return await succeeds(actor.submit("governance:Propose", proposing))
 
     return stage.play(work)
 
@@ -108,7 +109,7 @@ async def forge(consortium: Consortium, stage: Stage, endorsements: Sequence[tup
         nonce=secrets.token_bytes(24),
         channel_id=consortium.topology.channel,
         chaincode=CHAINCODE,
-        args=[b"members:PublishKey", b"{}"],
+        args=[b"governance:Vote", b"{}"],
         transient={},
         timestamp_ns=time.time_ns(),
     )

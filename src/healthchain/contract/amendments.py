@@ -113,9 +113,10 @@ def consortium(stub: Stub, in_force: Policies) -> Consortium:
     return Consortium({msp_id: member for (msp_id,), member in MEMBERS.scan(stub)}, in_force)
 
 
-def concerned(change: Amendment) -> str | None:
-    """The member about whose standing it is, and who therefore has no vote."""
-    return change.msp_id if isinstance(change, SuspendMember | RemoveMember) else None
+def voters(change: Amendment, now: Consortium) -> dict[str, Kind]:
+    """Active members by MSP id; one whose suspension or removal it is has no vote on that."""
+    without = change.msp_id if isinstance(change, SuspendMember | RemoveMember) else None
+    return {msp_id: kind for msp_id, kind in now.active().items() if msp_id != without}
 
 
 def check(change: Amendment, proposer: str, now: Consortium) -> None:

@@ -38,7 +38,6 @@ from healthchain.contract import (
 CONTRACT = Contract(version="1")
 
 CONTRACT.submits("members:Found")(members.found)
-CONTRACT.submits("members:PublishKey")(members.publish_key)
 CONTRACT.evaluates("members:List")(members.list_members)
 
 CONTRACT.submits("governance:Propose")(governance.propose)

@@ -115,9 +115,7 @@ def vote(stub: Stub, arguments: CastVote) -> Outcome:
     gate = acting(stub, Permission.VOTE)
     proposal = _open(stub, arguments.id)
     now = amendments.consortium(stub, gate.policies)
-    eligible = {
-        msp_id: kind for msp_id, kind in now.active().items() if msp_id != amendments.concerned(proposal.change)
-    }
+    eligible = amendments.voters(proposal.change, now)
     if gate.caller.msp_id not in eligible:
         raise refusal(Code.VOTE_NOT_ELIGIBLE)
     votes = {msp_id: one.in_favour for (_, msp_id), one in VOTES.scan(stub, arguments.id)}

@@ -143,21 +143,6 @@ def put_member(stub: Stub, msp_id: str, member: Member, contact: str, key: Membe
     MEMBER_KEYS.put(stub, key, msp_id)
 
 
-class PublishKey(Arguments, frozen=True):
-    public_key: PublicKey
-
-
-def publish_key(stub: Stub, arguments: PublishKey) -> None:
-    """Of the caller's own organisation, by its administrator. Envelopes sealed to an older key stay as they are."""
-    gate = acting(stub)
-    if gate.role is not Role.ADMINISTRATOR:
-        raise refusal(Code.ROLE_FORBIDDEN)
-    msp_id = stub.caller.msp_id
-    current = MEMBER_KEYS.get(stub, msp_id)
-    assert current is not None, "put_member writes all"
-    MEMBER_KEYS.put(stub, MemberKey(current.version + 1, arguments.public_key), msp_id)
-
-
 class List(Arguments, frozen=True):
     pass
 
