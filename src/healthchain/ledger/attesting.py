@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from healthchain.errors import HealthChainError
 from healthchain.identity.folders import SigningIdentity
 from healthchain.ledger.ledger import Ledger
 from healthchain.ledger.membership import read_memberships
-from healthchain.ledger.receipt import FORMAT, Attestation, Evidence, Members, Statement
+from healthchain.ledger.receipt import FORMAT, Evidence, Members, Statement
 from healthchain.ledger.view import Value
 from healthchain.wire.block import Metadata, transaction_codes
 
@@ -19,7 +19,7 @@ class AttestationRefused(HealthChainError):
     """This peer's ledger does not say what the statement says."""
 
 
-def state_transaction(ledger: Ledger, tx_id: str, key: str, now_ms: int) -> Statement:
+def state_transaction(ledger: Ledger, tx_id: str, key: str, attesters: Sequence[bytes], now_ms: int) -> Statement:
     """About a transaction that is on this ledger. Raises AttestationRefused if it is not."""
     entry = ledger.transaction(tx_id)
     if entry is None:
@@ -40,16 +40,17 @@ def state_transaction(ledger: Ledger, tx_id: str, key: str, now_ms: int) -> Stat
         genesis=ledger.block(0).data.data[0],
         members_then=members_at(ledger, entry.block),
         members_now=members_at(ledger, ledger.height),
+        attesters=tuple(attesters),
     )
 
 
-def attest(ledger: Ledger, peer: SigningIdentity, tx_id: str, statement: Statement, now_ms: int) -> Attestation:
-    """Sign another's statement if this ledger says the same, to the byte. Raises AttestationRefused."""
+def attest(ledger: Ledger, peer: SigningIdentity, tx_id: str, statement: Statement, now_ms: int) -> bytes:
+    """The peer's signature of a statement, if its own ledger says the same. Raises AttestationRefused."""
     if abs(statement.attested_ms - now_ms) > CLOCK_SKEW_MS_MAX:
         raise AttestationRefused("the statement's time is more than five minutes from the peer's: set the clock")
-    if state_transaction(ledger, tx_id, statement.key, statement.attested_ms) != statement:
+    if state_transaction(ledger, tx_id, statement.key, statement.attesters, statement.attested_ms) != statement:
         raise AttestationRefused("this peer's ledger does not say the same: run `healthchain verify`")
-    return Attestation(peer.serialized, peer.key.sign_digest(statement.digest(peer.serialized)))
+    return peer.key.sign_digest(statement.digest())
 
 
 def members_at(ledger: Ledger, height: int) -> Members:

@@ -1,8 +1,8 @@
 """Receipts: one file that proves, without network or ledger, that a transaction is committed and what it wrote.
 
 A receipt holds a statement, and signatures over all of it by peers of a majority of the members. The statement carries
-its own evidence: the block with its orderers' signatures, block 0, and the members' certificates at that height. Who
-trusts a consortium knows its fingerprint; another consortium's receipts have another one.
+its own evidence: the block with its orderers' signatures, block 0, and the members' certificates at that height.
+Anybody can found a consortium and sign as it: whose receipt it is, the fingerprint tells.
 
 Orderers sign which transactions a block has, and not which of them are valid: that is what the peers attest.
 """
@@ -17,14 +17,13 @@ import msgspec
 from fabric_protos.common import common_pb2
 
 from healthchain.chaincode.membership import Membership
-from healthchain.errors import HealthChainError
+from healthchain.errors import BadInput, HealthChainError
 from healthchain.identity.msp import IdentityRefused, Role
 from healthchain.ledger.channel import Channel
 from healthchain.ledger.membership import GOVERNING
 from healthchain.ledger.quorum import BlockRefused, check_content, check_quorum
 from healthchain.ledger.validate import Decoded, SignatureCheck, decode_transaction
 from healthchain.wire.block import Metadata, header_hash, new_block
-from healthchain.wire.channel import ChannelMalformed
 from healthchain.wire.codes import Code
 from healthchain.wire.transaction import Action
 
@@ -49,8 +48,8 @@ class Evidence(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Statement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Transaction `index` of the block has this validation code, and wrote `key` in the governing chaincode's state.
 
-    `genesis` is the envelope of block 0. `members_then` are the membership rows that held for the block,
-    `members_now` those that hold where the statement is made: of whom a majority signs it.
+    `genesis` is the envelope of block 0. `members_then` are the membership rows that held for the block, `members_now`
+    those that hold where the statement is made. `attesters` are the peers that sign it, as pb(SerializedIdentity).
     """
 
     format: Literal["healthchain-receipt/1"]
@@ -62,22 +61,20 @@ class Statement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     genesis: bytes
     members_then: Members
     members_now: Members
+    attesters: tuple[bytes, ...]
 
-    def digest(self, attester: bytes) -> bytes:
-        """What `attester`, pb(SerializedIdentity), signs: all of the statement, and who says it."""
-        return sha256(msgspec.json.encode(self) + attester).digest()
-
-
-class Attestation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    attester: bytes
-    signature: bytes
+    def digest(self) -> bytes:
+        return sha256(msgspec.json.encode(self)).digest()
 
 
 class Receipt(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The file: compact JSON in the order of the fields, bytes in base64; there is one way to write it."""
+    """The file: compact JSON in the order of the fields, bytes in base64; there is one way to write it.
+
+    `signatures` are over the statement's digest, one of each attester, in their order.
+    """
 
     statement: Statement
-    attestations: tuple[Attestation, ...]
+    signatures: tuple[bytes, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +103,7 @@ def verify_receipt(encoded: bytes, fingerprint: str | None = None) -> Verified:
     """Pure. Raises ReceiptRefused unless, in this order:
 
     1. the file is a receipt in the one way to write it; 2. it is of the consortium of this fingerprint, if one is
-    given; 3. every attestation holds, and they are of peers of a majority of the members; 4. the block's content is
+    given; 3. all signatures hold, and they are of peers of a majority of the members; 4. the block's content is
     what its header names, and a quorum of orderers signed it; 5. the transaction is valid: its creator signed it, and
     peers of a majority of the members endorsed it; 6. it wrote what the receipt is of. Certificates have to be valid
     at the time of the transaction, and the attesters' at the time of their attestation.
@@ -116,7 +113,7 @@ def verify_receipt(encoded: bytes, fingerprint: str | None = None) -> Verified:
     genesis = new_block(0, b"", [statement.genesis])
     try:
         then, now = Channel(genesis, statement.members_then), Channel(genesis, statement.members_now)
-    except ChannelMalformed as malformed:
+    except BadInput as malformed:  # the channel's, or that of a member's MSP
         raise ReceiptRefused(f"its block 0 is none: {malformed}") from None
     found = fingerprint_of(genesis, statement.members_now)
     if fingerprint is not None and fingerprint.lower() != found:
@@ -164,17 +161,19 @@ def _decoded(encoded: bytes) -> Receipt:
 
 
 def _attesters(receipt: Receipt, now: Channel) -> tuple[str, ...]:
-    """Step 3. One that does not hold spoils the receipt, so that no byte of any can be altered."""
+    """Step 3. One that does not hold spoils the receipt, so that no byte can be altered and none left out."""
+    statement, digest = receipt.statement, receipt.statement.digest()
+    if len(receipt.signatures) != len(statement.attesters):
+        raise ReceiptRefused("a signature is missing")
     found: list[str] = []
-    for one in receipt.attestations:
+    for attester, signature in zip(statement.attesters, receipt.signatures, strict=True):
         try:
-            identity = now.msps.identify(one.attester)
-            identity.require_unexpired(receipt.statement.attested_ms)
+            identity = now.msps.identify(attester)
         except IdentityRefused as refused:
-            raise ReceiptRefused(f"a peer that attests it is none of the consortium: {refused}") from None
-        digest = receipt.statement.digest(one.attester)
-        if identity.role is not Role.PEER or not SignatureCheck(identity, digest, one.signature).holds():
-            raise ReceiptRefused("an attestation is not a peer's, or not of this statement")
+            raise ReceiptRefused(f"who attests it is no member: {refused}") from None
+        holds = _holds(SignatureCheck(identity, digest, signature), statement.attested_ms)
+        if identity.role is not Role.PEER or not holds:
+            raise ReceiptRefused("a signature is not a peer's, or not of this statement")
         found.append(identity.msp_id)
     if len(set(found)) != len(found) or len(found) < now.majority:
         raise ReceiptRefused(f"{len(set(found))} members' peers attest it, {now.majority} are needed")
