@@ -200,6 +200,8 @@ def test_a_registered_patient_and_its_envelopes(chain: Chain) -> None:
         "custodian": "HospitalA",
         "status": "active",
         "compartments": dict.fromkeys(compartments_of(CAROL), 1),
+        "rekey": [],
+        "merged_into": None,
         "public_key": KEY,
     }
     stored = {key: value for (collection, key), value in chain.memory.values.items() if collection == "keys"}

@@ -58,7 +58,7 @@ def _plan(stub: Stub, arguments: AddCompartment) -> tuple[Patient, list[Consent]
     if role in PERSONS:
         guardians.require_speaker(stub, arguments.patient, patient, Scope.CONSENT)
     else:
-        patients.require_custodian_or_self(stub.caller, role, arguments.patient, patient)
+        patients.require_custodian_or_self(stub, role, arguments.patient, patient)
     if len(patient.compartments) >= COMPARTMENTS_MAX:
         raise refusal(Code.COMPARTMENT_LIMIT)
     given = [consent for _, consent in CONSENTS.scan(stub, arguments.patient)]

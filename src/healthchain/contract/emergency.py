@@ -18,7 +18,7 @@ from healthchain.contract.guardians import Scope
 from healthchain.contract.ids import PERSONS, Arguments, Id, Kind, Milliseconds, Purpose, Result
 from healthchain.contract.licences import Act
 from healthchain.contract.members import Acting, acting
-from healthchain.contract.patients import Patient
+from healthchain.contract.patients import Patient, Use
 from healthchain.contract.policies import Permission
 from healthchain.contract.sessions import SESSIONS, Session, access, released_keys
 from healthchain.contract.state import State, Table, emit
@@ -61,7 +61,7 @@ def open_emergency(stub: Stub, arguments: Open) -> Opened:
     """By a licensed clinician with no overdue review. Transient: the reason, see `reason_message`."""
     gate = acting(stub, Permission.BREAK_GLASS)
     licences.require(stub, Act.EMERGENCY)
-    patient = patients.active(stub, arguments.patient)
+    patient = patients.allowing(stub, arguments.patient, Use.READ)
     sessions.require_end(stub, arguments.end_ms, stub.timestamp_ms + gate.policies.break_glass_ms_max)
     patients.require_compartments(patient, arguments.compartments)
     sessions.require_new(stub, arguments.patient, arguments.id)
@@ -106,7 +106,7 @@ def release(stub: Stub, arguments: Release) -> None:
     Transient: the keys of records in scope, sealed to the clinician's organisation, see `sessions.released_keys`.
     """
     gate = acting(stub, Permission.RELEASE_KEYS)
-    patient = patients.active(stub, arguments.patient)
+    patient = patients.allowing(stub, arguments.patient, Use.READ)
     if gate.caller.msp_id != patient.custodian:
         raise refusal(Code.NOT_THE_CUSTODIAN)
     emergency, session = _emergency(stub, arguments.patient, arguments.id)

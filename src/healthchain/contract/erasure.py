@@ -9,12 +9,12 @@ from msgspec import Meta
 from msgspec.structs import replace
 
 from healthchain.chaincode.stub import Stub
-from healthchain.contract import consents, emergency, envelopes, patients
+from healthchain.contract import consents, custody, emergency, envelopes, patients
 from healthchain.contract.codes import Code, refusal
 from healthchain.contract.consents import CONSENTS, ConsentStatus
 from healthchain.contract.ids import BODIES, Arguments, Id, Result, Role, body_key
 from healthchain.contract.members import acting, user_of
-from healthchain.contract.patients import PATIENT_KEYS, PATIENTS, Patient, PatientStatus
+from healthchain.contract.patients import PATIENT_KEYS, PATIENTS, Patient, PatientStatus, Use
 from healthchain.contract.records import HEADERS, Header, RecordStatus
 from healthchain.contract.state import State, Table, emit
 
@@ -49,8 +49,8 @@ class EraseRecords(Arguments, frozen=True):
 def erase_records(stub: Stub, arguments: EraseRecords) -> None:
     """Every version of these records, at most 2,000 bodies. By the custodian's staff or the patient."""
     role = acting(stub).role
-    patient = patients.active(stub, arguments.patient)
-    patients.require_custodian_or_self(stub.caller, role, arguments.patient, patient)
+    patient = patients.allowing(stub, arguments.patient, Use.KEEP)
+    patients.require_custodian_or_self(stub, role, arguments.patient, patient)
     ids = sorted(set(arguments.records))
     if len(ids) != len(arguments.records):
         raise refusal(Code.RECORD_DUPLICATE)
@@ -81,13 +81,13 @@ def erase_patient(stub: Stub, arguments: ErasePatient) -> Erased:
     """The first call ends all access; each purges up to 2,000 bodies. By custodian's staff or patient."""
     role = acting(stub).role
     patient = patients.registered(stub, arguments.patient)
-    patients.require_custodian_or_self(stub.caller, role, arguments.patient, patient)
+    patients.require_custodian_or_self(stub, role, arguments.patient, patient)
     left = [
         (record, header)
         for (_, record), header in HEADERS.scan(stub, arguments.patient)
         if header.status is not RecordStatus.ERASED
     ]
-    if patient.status is PatientStatus.ACTIVE:
+    if patient.status is not PatientStatus.ERASED:
         _end_access(stub, arguments.patient, patient)
     elif not left:
         raise refusal(Code.PATIENT_ERASED)
@@ -115,8 +115,9 @@ def _end_access(stub: Stub, patient_id: str, patient: Patient) -> None:
         if consent.status is ConsentStatus.ACTIVE:
             consents.end(stub, patient_id, consent)
     emergency.purge(stub, patient_id)
+    custody.purge(stub, patient_id)
     PATIENT_KEYS.delete(stub, patient_id)
-    PATIENTS.put(stub, replace(patient, status=PatientStatus.ERASED), patient_id)
+    PATIENTS.put(stub, patients.with_status(patient, PatientStatus.ERASED), patient_id)
 
 
 def _erase(stub: Stub, patient_id: str, role: Role, chosen: list[tuple[str, Header]], *, whole_patient: bool) -> None:

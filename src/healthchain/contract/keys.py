@@ -11,6 +11,7 @@ from healthchain.contract.envelopes import Address
 from healthchain.contract.guardians import recipient_of
 from healthchain.contract.ids import ENVELOPES, Arguments, Id, Result
 from healthchain.contract.members import acting
+from healthchain.contract.patients import Use
 from healthchain.contract.policies import Permission
 from healthchain.contract.records import writable_compartments
 from healthchain.contract.sessions import access
@@ -52,6 +53,22 @@ def get_for_writing(stub: Stub, arguments: GetForWriting) -> Envelopes:
         raise refusal(Code.CONSENT_MISSING)
     held = [one for each in sorted(compartments) for one in envelopes.held(stub, each, stub.caller.msp_id)]
     return _open(stub, [one for one in held if one.epoch == patient.compartments[one.compartment]])
+
+
+class GetForHanding(Arguments, frozen=True):
+    patient: Id
+
+
+def get_for_handing(stub: Stub, arguments: GetForHanding) -> Envelopes:
+    """Of all epochs, for the custodian's staff, who seal them to a guardian or to the next custodian.
+
+    It needs no session: with keys alone nothing is read. And a consent that denies reading must not keep them here.
+    """
+    acting(stub, Permission.MOVE_PATIENT)
+    patient = patients.allowing(stub, arguments.patient, Use.KEEP)
+    patients.require_custodian(stub, patient)
+    held = [one for each in sorted(patient.compartments) for one in envelopes.held(stub, each, patient.custodian)]
+    return _open(stub, held)
 
 
 def _open(stub: Stub, addresses: Iterable[Address]) -> Envelopes:

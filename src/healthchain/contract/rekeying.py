@@ -21,7 +21,7 @@ from healthchain.contract.envelopes import Address
 from healthchain.contract.guardians import Scope
 from healthchain.contract.ids import Arguments, Counter, Id, Result, Role
 from healthchain.contract.members import acting
-from healthchain.contract.patients import PATIENTS, Patient
+from healthchain.contract.patients import PATIENTS, Patient, Use
 from healthchain.contract.policies import STAFF
 from healthchain.contract.state import State, Table, emit
 
@@ -127,9 +127,9 @@ def rotate(stub: Stub, arguments: Rotate) -> None:
 
 def _rotation(stub: Stub, arguments: PreviewRotate) -> tuple[Patient, list[Holders], Role]:
     role = acting(stub).role
-    patient = patients.active(stub, arguments.patient)
+    patient = patients.allowing(stub, arguments.patient, Use.KEEP)
     if role in STAFF:
-        patients.require_custodian_or_self(stub.caller, role, arguments.patient, patient)
+        patients.require_custodian_or_self(stub, role, arguments.patient, patient)
     else:
         guardians.require_speaker(stub, arguments.patient, patient, Scope.CONSENT)
     patients.require_compartments(patient, arguments.compartments)

@@ -17,7 +17,7 @@ from healthchain.contract.consents import CONSENTS, Consent, ConsentStatus
 from healthchain.contract.guardians import Scope
 from healthchain.contract.ids import PERSONS, Arguments, Counter, Id, Kind, MspId, Result
 from healthchain.contract.members import acting
-from healthchain.contract.patients import Patient
+from healthchain.contract.patients import Patient, Use
 from healthchain.contract.policies import Permission
 from healthchain.contract.rekeying import Holders, Rekeys, end_without_keys, holders, next_epochs, start_epochs
 from healthchain.contract.state import State, Table, emit
@@ -75,7 +75,7 @@ class Order(Chosen, frozen=True, kw_only=True):
 def order(stub: Stub, arguments: Order) -> None:
     """A court's, recorded by the agency: it ends consents at once. Transient: its text, see `order_text`."""
     gate = acting(stub, Permission.RECORD_ORDER)
-    patient = patients.active(stub, arguments.patient)
+    patient = patients.allowing(stub, arguments.patient, Use.KEEP)
     if ORDERS.get(stub, arguments.patient, arguments.id) is not None:
         raise refusal(Code.ORDER_EXISTS)
     revoked, concerned = _plan(stub, arguments, patient)
@@ -109,13 +109,13 @@ def fetch_order(stub: Stub, arguments: OrderText) -> Sealed:
     if gate.role in PERSONS:
         guardians.require_speaker(stub, arguments.patient, patient, Scope.CONSENT)
     elif gate.member.kind is not Kind.AGENCY:
-        patients.require_custodian_or_self(gate.caller, gate.role, arguments.patient, patient)
+        patients.require_custodian_or_self(stub, gate.role, arguments.patient, patient)
     return Sealed(messages.fetch(stub, order_text(arguments.patient, arguments.id)))
 
 
 def _own(stub: Stub, arguments: Chosen) -> Patient:
     acting(stub)
-    patient = patients.active(stub, arguments.patient)
+    patient = patients.allowing(stub, arguments.patient, Use.KEEP)
     guardians.require_speaker(stub, arguments.patient, patient, Scope.CONSENT)
     return patient
 

@@ -19,7 +19,7 @@ from healthchain.contract.guardians import Scope
 from healthchain.contract.ids import PERSONS, Action, Arguments, CommonName, Id, Milliseconds, Purpose, Result, Role
 from healthchain.contract.licences import Act
 from healthchain.contract.members import Acting, acting, user_of
-from healthchain.contract.patients import Patient
+from healthchain.contract.patients import Patient, Use
 from healthchain.contract.policies import Permission
 from healthchain.contract.state import State, Table, emit
 
@@ -73,7 +73,7 @@ def open_session(stub: Stub, arguments: Open) -> Opened:
     """The scope is what is permitted, narrowed to the requested compartments if any are named."""
     gate = _reader(stub)
     role = gate.role
-    patient = patients.active(stub, arguments.patient)
+    patient = patients.allowing(stub, arguments.patient, Use.READ)
     require_end(stub, arguments.end_ms, stub.timestamp_ms + gate.policies.session_ms_max)
     patients.require_compartments(patient, arguments.compartments)
     require_new(stub, arguments.patient, arguments.id)
@@ -185,7 +185,7 @@ def access(stub: Stub, patient_id: str, session_id: str) -> Access:
     """The one gate of every read."""
     role = _reader(stub).role
     session = _running(stub, role, patient_id, session_id)
-    patient = patients.active(stub, patient_id)
+    patient = patients.allowing(stub, patient_id, Use.READ)
     if session.emergency:
         licences.require(stub, Act.EMERGENCY)
         permitted = deciding.emergency_compartments(stub, patient_id, patient)

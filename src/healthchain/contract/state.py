@@ -8,7 +8,7 @@
 | vote | proposal, MSP id | governance |
 | licence | holder | licences |
 | guardian | patient, guardian | guardians |
-| patient-change | patient, transaction id | changes |
+| life-event | patient, transaction id | life_events |
 | merge | patient | merging |
 | transfer | patient | custody |
 | patient, patient-key | patient | patients |

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from healthchain.contract import patients
+from healthchain.contract import registry
 from healthchain.records.actor import Actor
 
 PAGE = 1000
 
 
-async def registered(actor: Actor, patient: str) -> patients.RegisteredPatient:
+async def registered(actor: Actor, patient: str) -> registry.RegisteredPatient:
     """Raises Refused."""
-    return await actor.ask("patients:Get", patients.Get(patient=patient), patients.RegisteredPatient)
+    return await actor.ask("patients:Get", registry.Get(patient=patient), registry.RegisteredPatient)
 
 
 async def pseudonyms(actor: Actor) -> list[str]:
@@ -18,7 +18,7 @@ async def pseudonyms(actor: Actor) -> list[str]:
     found: list[str] = []
     start: str | None = ""
     while start is not None:
-        page = await actor.ask("patients:List", patients.List(start=start, limit=PAGE), patients.Patients)
+        page = await actor.ask("patients:List", registry.List(start=start, limit=PAGE), registry.Patients)
         found += page.patients
         start = page.next
     return found

@@ -14,7 +14,7 @@ from healthchain.contract.state import State, Table
 
 
 class Happening(StrEnum):
-    """`about` of the change is a guardian's id, the other pseudonym, or the other organisation, in this order."""
+    """`about` is a guardian's id, the other pseudonym, or the other organisation, in this order."""
 
     GUARDIAN_APPOINTED = "guardian-appointed"
     GUARDIAN_ENDED = "guardian-ended"
@@ -31,7 +31,7 @@ class Happening(StrEnum):
     KEYS_HANDED = "keys-handed"
 
 
-class Change(State, frozen=True):
+class LifeEvent(State, frozen=True):
     happening: Happening
     by: str
     role: Role
@@ -39,10 +39,10 @@ class Change(State, frozen=True):
     about: str = ""
 
 
-CHANGES = Table("patient-change", Change)  # patient, transaction id
+LIFE_EVENTS = Table("life-event", LifeEvent)  # patient, transaction id
 
 
 def note(stub: Stub, gate: Acting, patient_id: str, happening: Happening, about: str = "") -> None:
     """At most one for each patient in a transaction."""
-    change = Change(happening, gate.user, gate.role, stub.timestamp_ms, about)
-    CHANGES.put(stub, change, patient_id, stub.tx_id)
+    event = LifeEvent(happening, gate.user, gate.role, stub.timestamp_ms, about)
+    LIFE_EVENTS.put(stub, event, patient_id, stub.tx_id)
