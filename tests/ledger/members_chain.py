@@ -79,9 +79,13 @@ class Story:
             self.ledger, run, endorsers=self.peers(endorsers), client=self.client(client)
         )
 
-    def decide(self, endorsers: Sequence[int], **changes: Membership | bytes) -> Transaction:
+    def decide(self, endorsers: Sequence[int], client: int = 0, /, **changes: Membership | bytes) -> Transaction:
         return self.consortium.transaction(
-            self.ledger, rows(**changes), chaincode=GOVERNING, endorsers=self.peers(endorsers)
+            self.ledger,
+            rows(**changes),
+            chaincode=GOVERNING,
+            endorsers=self.peers(endorsers),
+            client=self.client(client),
         )
 
     def block(self, transactions: Sequence[Transaction], signers: Sequence[int]) -> common_pb2.Block:
