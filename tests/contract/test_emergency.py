@@ -26,6 +26,7 @@ from .consortium import (
     DOCTOR_B,
     FORGED_PATIENT,
     HOUR,
+    KEY,
     NEW,
     NOBODY,
     OFFICER,
@@ -44,6 +45,7 @@ from .consortium import (
     opened,
     person,
     register,
+    sealed,
     written,
 )
 from .table import Row, Success, by_name, check_refused
@@ -76,6 +78,10 @@ def released(session: str) -> dict[str, bytes]:
 
 def open_row(name: str, code: str, caller: Caller, **changes: Any) -> Row:
     return Row(name, code, caller, "emergency:Open", opening(**changes), reason())
+
+
+def audience_row(name: str, code: str, caller: Caller, **changes: Any) -> Row:
+    return Row(name, code, caller, "emergency:Audience", {"patient": ALICE} | changes)
 
 
 def release_row(name: str, code: str, caller: Caller, session: str = WAITING, later_ms: int = 0) -> Row:
@@ -132,6 +138,12 @@ ROWS = [
         opening(),
         dict.fromkeys(reason(), bytes(2**20 + 1)),
     ),
+    audience_row("by a stranger", "MEMBER_UNKNOWN", STRANGER),
+    audience_row("by an administrator", "ROLE_FORBIDDEN", ADMIN_B),
+    audience_row("by the patient", "ROLE_FORBIDDEN", PATIENT),
+    audience_row("of an unknown patient", "PATIENT_UNKNOWN", DOCTOR_B, patient=CAROL),
+    audience_row("of an erased patient", "PATIENT_ERASED", DOCTOR_B, patient=BOB),
+    audience_row("naming somebody", "ARGUMENTS_INVALID", DOCTOR_B, recipients=["Insurer"]),
     release_row("by a stranger", "MEMBER_UNKNOWN", STRANGER),
     release_row("without a role", "ROLE_FORBIDDEN", NOBODY),
     release_row("by the patient", "ROLE_FORBIDDEN", PATIENT),
@@ -305,6 +317,29 @@ def test_it_opens_what_no_consent_does_at_once_and_tells_when_the_review_is_due(
         one for one in chain.evaluate(PATIENT, "sessions:List", {"patient": ALICE})["sessions"] if one["id"] == NEW
     ]
     assert (listed["purpose"], listed["emergency"], listed["reads"]) == ("ETREAT", True, 1)
+
+
+@pytest.mark.parametrize(
+    ("caller", "audience"),
+    [(DOCTOR_B, ["Agency", "HospitalA", "HospitalB", ALICE]), (DOCTOR_A, ["Agency", "HospitalA", ALICE])],
+    ids=["another hospital's", "the custodian's"],
+)
+def test_the_reason_is_sealed_to_those_concerned(chain: Chain, caller: Caller, audience: list[str]) -> None:
+    answer = chain.evaluate(caller, "emergency:Audience", {"patient": ALICE})
+    assert answer == {"public_keys": dict.fromkeys(audience, KEY)}
+
+
+def test_a_guardian_who_reads_is_told_why(chain: Chain) -> None:
+    ward = {"patient": ALICE, "guardian": GUARDIAN.common_name, "scopes": ["read"], "public_key": KEY}
+    envelopes = sealed(K, 1, GUARDIAN.common_name) | sealed(K[3:4], 2, GUARDIAN.common_name)
+    chain.submit(ADMIN_A, "guardians:Appoint", ward | {"start_ms": NOW, "end_ms": NOW + DAY}, envelopes)
+    answer = chain.evaluate(DOCTOR_B, "emergency:Audience", {"patient": ALICE})
+    assert GUARDIAN.common_name in answer["public_keys"]
+    assert fetched(chain, GUARDIAN, "emergency:Reason", RELEASED) == reason(RELEASED).popitem()[1]
+    assert chain.evaluate(GUARDIAN, "emergency:List", {"patient": ALICE})["emergencies"]
+    chain.now_ms = NOW + DAY
+    check_refused(chain, reason_row("over", "GUARDIAN_SCOPE", GUARDIAN))
+    assert GUARDIAN.common_name not in chain.evaluate(DOCTOR_B, "emergency:Audience", {"patient": ALICE})["public_keys"]
 
 
 def test_its_scope_is_as_narrow_as_was_asked_for(chain: Chain) -> None:

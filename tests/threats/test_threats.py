@@ -20,6 +20,7 @@ import healthchain.contract.envelopes as envelopes
 import healthchain.contract.members as members
 import healthchain.contract.patients as patients
 import healthchain.contract.reading as reading
+import healthchain.contract.reviews as reviews
 import healthchain.contract.sessions as sessions
 import healthchain.identity.msp as msp
 import healthchain.ledger.fsck_chain as fsck_chain
@@ -181,7 +182,7 @@ ROWS = [
     Row(BROWSING, record.unseen_reading, sessions_leave_no_trace),
     Row(BROWSING, record.undisclosed_reading, only_itself(reading, "_require_disclosed", nothing)),
     Row(BROWSING, record.glass_broken_by_habit, reviews_never_fall_due),
-    Row(BROWSING, record.emergency_cleared_at_home, only_itself(emergency, "_require_other", nothing)),
+    Row(BROWSING, record.emergency_cleared_at_home, only_itself(reviews, "_require_other", nothing)),
     Row(REVOKED, record.session_after_revocation, only_itself(consents, "end", nothing)),
     Row(REVOKED, record.envelopes_after_revocation, only_itself(envelopes, "purge", nothing)),
     Row(REVOKED, record.old_key_after_revocation, one_key_for_ever),

@@ -10,7 +10,7 @@ from healthchain.cli.options import Folder, Json, Org, Patient
 from healthchain.cli.output import Output, failures, run_async
 
 if TYPE_CHECKING:
-    from healthchain.contract.emergency import ListedEmergency
+    from healthchain.contract.reviews import ListedEmergency
 
 app = typer.Typer(
     help="Break the glass for a patient without consent; release keys; review.",

@@ -31,6 +31,7 @@ from healthchain.contract import (
     records,
     registry,
     rekeying,
+    reviews,
     revocation,
     sessions,
 )
@@ -104,14 +105,15 @@ CONTRACT.evaluates("keys:Get")(keys.get)
 CONTRACT.evaluates("keys:GetForWriting")(keys.get_for_writing)
 CONTRACT.evaluates("keys:GetForHanding")(keys.get_for_handing)
 
+CONTRACT.evaluates("emergency:Audience")(emergency.audience)
 CONTRACT.submits("emergency:Open")(emergency.open_emergency)
 CONTRACT.submits("emergency:Release")(emergency.release)
-CONTRACT.submits("emergency:Review")(emergency.review)
 CONTRACT.evaluates("emergency:Waiting")(emergency.waiting)
 CONTRACT.evaluates("emergency:Keys")(emergency.keys)
-CONTRACT.evaluates("emergency:Reason")(emergency.reason)
-CONTRACT.evaluates("emergency:List")(emergency.list_emergencies)
-CONTRACT.evaluates("emergency:Queue")(emergency.queue)
+CONTRACT.evaluates("emergency:Reason")(reviews.reason)
+CONTRACT.submits("emergency:Review")(reviews.review)
+CONTRACT.evaluates("emergency:List")(reviews.list_emergencies)
+CONTRACT.evaluates("emergency:Queue")(reviews.queue)
 
 CONTRACT.submits("coverage:Enrol")(coverage.enrol)
 CONTRACT.submits("coverage:End")(coverage.end)

@@ -1,4 +1,4 @@
-"""Breaking the glass: a licensed clinician reads at once, with a reason, and somebody else reviews it by a due date.
+"""Breaking the glass: a licensed clinician reads at once, with a reason, and a review falls due (`reviews`).
 
 An emergency is an access session of its own kind, under the same id. The custodian releases keys of single records
 into it, never of compartments, so that what is written later stays closed and nothing needs a new key afterwards.
@@ -9,16 +9,17 @@ from __future__ import annotations
 from typing import Annotated
 
 from msgspec import Meta
-from msgspec.structs import asdict, replace
+from msgspec.structs import replace
 
+from healthchain.chaincode.membership import Standing
 from healthchain.chaincode.stub import Stub
-from healthchain.contract import deciding, guardians, licences, messages, patients, sessions
+from healthchain.contract import deciding, licences, messages, patients, sessions
 from healthchain.contract.codes import Code, refusal
-from healthchain.contract.guardians import Scope
-from healthchain.contract.ids import PERSONS, Arguments, Id, Kind, Milliseconds, Purpose, Result
+from healthchain.contract.guardians import GUARDIANS, Scope
+from healthchain.contract.ids import Arguments, Id, Kind, Milliseconds, Purpose, Result
 from healthchain.contract.licences import Act
-from healthchain.contract.members import Acting, acting
-from healthchain.contract.patients import Patient, Use
+from healthchain.contract.members import MEMBER_KEYS, MEMBERS, acting
+from healthchain.contract.patients import PATIENT_KEYS, Use
 from healthchain.contract.policies import Permission
 from healthchain.contract.sessions import SESSIONS, Session, access, released_keys
 from healthchain.contract.state import State, Table, emit
@@ -91,8 +92,34 @@ def open_emergency(stub: Stub, arguments: Open) -> Opened:
 
 
 def reason_message(patient_id: str, session_id: str) -> str:
-    """In MESSAGES: sealed to the custodian, the patient, the clinician's organisation and every agency."""
+    """In MESSAGES: sealed to its `audience`."""
     return messages.message_key("emergency", patient_id, session_id, "reason")
+
+
+class Audience(Arguments, frozen=True):
+    patient: Id
+
+
+class Recipients(Result, frozen=True):
+    public_keys: dict[str, bytes]
+
+
+def audience(stub: Stub, arguments: Audience) -> Recipients:
+    """To whom the caller's reason is sealed: patient, guardians who read, custodian, own organisation, agencies."""
+    gate = acting(stub, Permission.BREAK_GLASS)
+    patient = patients.allowing(stub, arguments.patient, Use.READ)
+    found = {}
+    for (msp_id,), member in MEMBERS.scan(stub):
+        concerned = member.kind is Kind.AGENCY or msp_id in (patient.custodian, gate.caller.msp_id)
+        key = MEMBER_KEYS.get(stub, msp_id)
+        if concerned and member.standing is not Standing.REMOVED and key is not None:
+            found[msp_id] = key.public_key
+    for (_, guardian), one in GUARDIANS.scan(stub, arguments.patient):
+        if Scope.READ in one.scopes and one.in_force(stub.timestamp_ms):
+            found[guardian] = one.public_key
+    if own := PATIENT_KEYS.get(stub, arguments.patient):
+        found[arguments.patient] = own.public_key
+    return Recipients(found)
 
 
 class Release(Arguments, frozen=True):
@@ -109,7 +136,7 @@ def release(stub: Stub, arguments: Release) -> None:
     patient = patients.allowing(stub, arguments.patient, Use.READ)
     if gate.caller.msp_id != patient.custodian:
         raise refusal(Code.NOT_THE_CUSTODIAN)
-    emergency, session = _emergency(stub, arguments.patient, arguments.id)
+    emergency, session = found_emergency(stub, arguments.patient, arguments.id)
     if session.is_over(stub.timestamp_ms):
         raise refusal(Code.SESSION_ENDED)
     messages.store(stub, {released_keys(arguments.patient, arguments.id)})
@@ -142,7 +169,7 @@ def waiting(stub: Stub, arguments: Waiting) -> WaitingEmergencies:
     for (user, patient_id, session_id), _ in PENDING_REVIEWS.scan(stub):
         recipient = user.split("/", 1)[0]
         custodian = patients.registered(stub, patient_id).custodian
-        emergency, session = _emergency(stub, patient_id, session_id)
+        emergency, session = found_emergency(stub, patient_id, session_id)
         wanted = emergency.released_ms is None and not session.is_over(stub.timestamp_ms)
         if wanted and custodian == gate.caller.msp_id and custodian != recipient:
             found.append(WaitingEmergency(patient_id, session_id, recipient, session.compartments))
@@ -161,94 +188,8 @@ class Sealed(Result, frozen=True):
 def keys(stub: Stub, arguments: Keys) -> Sealed:
     """What the custodian released, for the session's user while it lasts; MESSAGE_UNKNOWN until then."""
     access(stub, arguments.patient, arguments.id)
-    _emergency(stub, arguments.patient, arguments.id)
+    found_emergency(stub, arguments.patient, arguments.id)
     return Sealed(messages.fetch(stub, released_keys(arguments.patient, arguments.id)))
-
-
-class Reason(Arguments, frozen=True):
-    id: Id
-    patient: Id
-
-
-def reason(stub: Stub, arguments: Reason) -> Sealed:
-    """For those to whom it is sealed."""
-    gate = acting(stub)
-    patient = patients.registered(stub, arguments.patient)
-    emergency, _ = _emergency(stub, arguments.patient, arguments.id)
-    if gate.caller.msp_id != emergency.user.split("/", 1)[0] or gate.role in PERSONS:
-        _require_audience(stub, gate, arguments.patient, patient)
-    return Sealed(messages.fetch(stub, reason_message(arguments.patient, arguments.id)))
-
-
-class Review(Arguments, frozen=True):
-    id: Id
-    patient: Id
-    justified: bool
-
-
-def review(stub: Stub, arguments: Review) -> None:
-    """Once, by those who know the reason: the custodian or an agency, of another organisation than the clinician's.
-
-    A session that still runs ends with it; the released keys are purged.
-    """
-    gate = acting(stub, Permission.REVIEW_BREAK_GLASS)
-    patient = patients.registered(stub, arguments.patient)
-    emergency, session = _emergency(stub, arguments.patient, arguments.id)
-    _require_other(gate, patient, emergency)
-    if emergency.justified is not None:
-        raise refusal(Code.REVIEW_DECIDED)
-    if session.is_over(stub.timestamp_ms):
-        messages.purge(stub, [released_keys(arguments.patient, arguments.id)])
-    else:
-        sessions.end(stub, session, arguments.id)
-    decided = replace(emergency, justified=arguments.justified, decided_by=gate.user, decided_ms=stub.timestamp_ms)
-    EMERGENCIES.put(stub, decided, arguments.patient, arguments.id)
-    PENDING_REVIEWS.delete(stub, emergency.user, arguments.patient, arguments.id)
-    emit(stub, "emergency:Reviewed", arguments.patient, (arguments.id,))
-
-
-def _require_other(gate: Acting, patient: Patient, emergency: Emergency) -> None:
-    """Somebody who knows the reason, and is not of the clinician's own organisation."""
-    knows = gate.member.kind is Kind.AGENCY or gate.caller.msp_id == patient.custodian
-    if not knows or gate.caller.msp_id == emergency.user.split("/", 1)[0]:
-        raise refusal(Code.REVIEW_FORBIDDEN)
-
-
-class List(Arguments, frozen=True):
-    patient: Id
-
-
-class ListedEmergency(Emergency, frozen=True, kw_only=True):
-    id: str
-    patient: str
-    organisation: str
-    end_ms: int
-    closed_ms: int | None
-    overdue: bool
-
-
-class Emergencies(Result, frozen=True):
-    emergencies: list[ListedEmergency]
-
-
-def list_emergencies(stub: Stub, arguments: List) -> Emergencies:
-    """For the patient, guardians, the custodian and agencies; in order of time."""
-    gate = acting(stub)
-    patient = patients.registered(stub, arguments.patient)
-    _require_audience(stub, gate, arguments.patient, patient)
-    found = [_listed(stub, patient_id, one) for (patient_id, one), _ in EMERGENCIES.scan(stub, arguments.patient)]
-    return Emergencies(sorted(found, key=lambda one: (one.start_ms, one.id)))
-
-
-class Queue(Arguments, frozen=True):
-    pass
-
-
-def queue(stub: Stub, arguments: Queue) -> Emergencies:
-    """For the agency: every pending review, the longest overdue first."""
-    acting(stub, Permission.OVERSEE)
-    found = [_listed(stub, patient_id, one) for (_, patient_id, one), _ in PENDING_REVIEWS.scan(stub)]
-    return Emergencies(sorted(found, key=lambda one: (one.due_ms, one.patient, one.id)))
 
 
 def purge(stub: Stub, patient_id: str) -> None:
@@ -257,30 +198,10 @@ def purge(stub: Stub, patient_id: str) -> None:
     messages.purge(stub, [make(patient_id, one) for one in ids for make in (reason_message, released_keys)])
 
 
-def _emergency(stub: Stub, patient_id: str, session_id: str) -> tuple[Emergency, Session]:
+def found_emergency(stub: Stub, patient_id: str, session_id: str) -> tuple[Emergency, Session]:
     emergency = EMERGENCIES.get(stub, patient_id, session_id)
     if emergency is None:
         raise refusal(Code.EMERGENCY_UNKNOWN)
     session = SESSIONS.get(stub, patient_id, session_id)
     assert session is not None, "both were opened at once"
     return emergency, session
-
-
-def _listed(stub: Stub, patient_id: str, session_id: str) -> ListedEmergency:
-    emergency, session = _emergency(stub, patient_id, session_id)
-    return ListedEmergency(
-        id=session_id,
-        patient=patient_id,
-        organisation=emergency.user.split("/", 1)[0],
-        end_ms=session.end_ms,
-        closed_ms=session.closed_ms,
-        overdue=emergency.justified is None and emergency.due_ms <= stub.timestamp_ms,
-        **asdict(emergency),
-    )
-
-
-def _require_audience(stub: Stub, gate: Acting, patient_id: str, patient: Patient) -> None:
-    if gate.role in PERSONS:
-        guardians.require_speaker(stub, patient_id, patient, Scope.READ)
-    elif gate.member.kind is not Kind.AGENCY and gate.caller.msp_id != patient.custodian:
-        raise refusal(Code.EMERGENCY_FORBIDDEN)

@@ -5,24 +5,25 @@ The custodian's service would follow the ledger's events; `release_waiting` is w
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Annotated
 
 import msgspec
 
-from healthchain.chaincode.membership import Standing
-from healthchain.contract import emergency, members, sessions
+from healthchain.contract import emergency, reviews, sessions
 from healthchain.contract.codes import Code
-from healthchain.contract.emergency import Emergencies, ListedEmergency, WaitingEmergency, reason_message
-from healthchain.contract.ids import Kind, Purpose
+from healthchain.contract.emergency import WaitingEmergency, reason_message
+from healthchain.contract.ids import Purpose
 from healthchain.contract.records import RecordStatus
+from healthchain.contract.reviews import Emergencies, ListedEmergency
 from healthchain.contract.sessions import released_keys
-from healthchain.errors import Refused
+from healthchain.errors import BadInput, Refused
 from healthchain.records import keys
 from healthchain.records.actor import Actor, now_ms, repeated_on_conflict
 from healthchain.records.keyring import random_id
-from healthchain.records.patients import registered
 from healthchain.records.reading import Session, record_place, session
 from healthchain.records.sealing import KEY_BYTES, MessageContext, SealBroken, open_message, seal_message
 
@@ -45,7 +46,9 @@ async def break_glass(clinician: Actor, patient: str, reason: str, lasts_ms: int
     opening = emergency.Open(id=random_id(), patient=patient, end_ms=now_ms() + lasts_ms)
     place = reason_message(patient, opening.id)
     context = MessageContext(clinician.channel, place)
-    sealed = seal_message(await _audience(clinician, patient), context, reason.encode())
+    asked = emergency.Audience(patient=patient)
+    audience = await clinician.ask("emergency:Audience", asked, emergency.Recipients)
+    sealed = seal_message(_usable(audience.public_keys, context), context, reason.encode())
     committed = await repeated_on_conflict(partial(clinician.submit, "emergency:Open", opening, {place: sealed}))
     opened = msgspec.json.decode(committed.result, type=emergency.Opened)
     return BrokenGlass(opening.id, opened.due_ms)
@@ -80,38 +83,35 @@ async def release_waiting(custodian: Actor) -> list[str]:
 
 async def review(reviewer: Actor, patient: str, emergency_id: str, *, justified: bool) -> None:
     """Raises Refused."""
-    reviewing = emergency.Review(id=emergency_id, patient=patient, justified=justified)
+    reviewing = reviews.Review(id=emergency_id, patient=patient, justified=justified)
     await repeated_on_conflict(partial(reviewer.submit, "emergency:Review", reviewing))
 
 
 async def reason_of(actor: Actor, patient: str, emergency_id: str) -> str:
     """By one to whom it was sealed. Raises Refused or SealBroken."""
-    asked = emergency.Reason(id=emergency_id, patient=patient)
+    asked = reviews.Reason(id=emergency_id, patient=patient)
     found = await actor.ask("emergency:Reason", asked, emergency.Sealed)
     context = MessageContext(actor.channel, reason_message(patient, emergency_id))
     return open_message(actor.key, actor.recipient, context, found.ciphertext).decode(errors="replace")
 
 
 async def list_emergencies(actor: Actor, patient: str) -> list[ListedEmergency]:
-    return (await actor.ask("emergency:List", emergency.List(patient=patient), Emergencies)).emergencies
+    return (await actor.ask("emergency:List", reviews.List(patient=patient), Emergencies)).emergencies
 
 
 async def queue(officer: Actor) -> list[ListedEmergency]:
     """Every pending review, the longest overdue first."""
-    return (await officer.ask("emergency:Queue", emergency.Queue(), Emergencies)).emergencies
+    return (await officer.ask("emergency:Queue", reviews.Queue(), Emergencies)).emergencies
 
 
-async def _audience(clinician: Actor, patient: str) -> dict[str, bytes]:
-    """Recipient -> public key: the custodian, the patient, the clinician's organisation and every agency."""
-    listed = (await clinician.ask("members:List", members.List(), members.Members)).members
-    about = await registered(clinician, patient)
-    named = {about.custodian, clinician.recipient}
-    audience = {
-        one.msp_id: one.public_key
-        for one in listed
-        if one.standing is not Standing.REMOVED and (one.kind is Kind.AGENCY or one.msp_id in named)
-    }
-    return audience | ({patient: about.public_key} if about.public_key else {})
+def _usable(public_keys: Mapping[str, bytes], context: MessageContext) -> dict[str, bytes]:
+    """Without those that nothing can be sealed to: somebody else's bad key keeps nobody from help."""
+    found = {}
+    for recipient, key in public_keys.items():
+        with contextlib.suppress(BadInput):
+            seal_message({recipient: key}, context, b"")
+            found[recipient] = key
+    return found
 
 
 async def _release(custodian: Actor, waiting: WaitingEmergency) -> None:
