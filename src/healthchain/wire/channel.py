@@ -86,11 +86,16 @@ def genesis_block(config: ChannelConfig, creator: bytes, nonce: bytes, timestamp
     return new_block(0, b"", [common_pb2.Envelope(payload=payload.SerializeToString()).SerializeToString()])
 
 
+def genesis_config(block: common_pb2.Block) -> configtx_pb2.Config:
+    """As it is in block 0, which `read_genesis` has accepted."""
+    return configtx_pb2.ConfigEnvelope.FromString(decode_header(block.data.data[0]).data).config
+
+
 def read_genesis(block: common_pb2.Block) -> ChannelConfig:
     """The configuration in block 0; raises ChannelMalformed."""
     try:
         header = decode_header(block.data.data[0])
-        group = configtx_pb2.ConfigEnvelope.FromString(header.data).config.channel_group
+        group = genesis_config(block).channel_group
         application, orderer = group.groups["Application"], group.groups["Orderer"]
         config = ChannelConfig(
             channel_id=header.channel_id,
@@ -161,7 +166,7 @@ def _application_group(config: ChannelConfig) -> configtx_pb2.ConfigGroup:
     policies = _meta_policies("Admins", "Readers", "Writers", "Endorsement", "LifecycleEndorsement")
     group = _group({"Capabilities": _capability("V2_5")}, policies)
     for organization in config.organizations:
-        group.groups[organization.name].CopyFrom(_organization_group(organization, ("Endorsement",)))
+        group.groups[organization.name].CopyFrom(organization_group(organization, ("Endorsement",)))
     return group
 
 
@@ -176,15 +181,15 @@ def _orderer_group(config: ChannelConfig) -> configtx_pb2.ConfigGroup:
         ),
         "BatchTimeout": orderer_pb2.BatchTimeout(timeout=f"{batch.timeout_ms}ms"),
         "Capabilities": _capability("V2_0"),
-        "Orderers": _orderers(config.consenters),
+        "Orderers": orderers_value(config.consenters),
     }
     group = _group(values, _meta_policies("Admins", "Readers", "Writers", "BlockValidation"))
     for organization in config.organizations:
-        group.groups[organization.name].CopyFrom(_organization_group(organization, ()))
+        group.groups[organization.name].CopyFrom(organization_group(organization, ()))
     return group
 
 
-def _orderers(consenters: Sequence[Consenter]) -> configuration_pb2.Orderers:
+def orderers_value(consenters: Sequence[Consenter]) -> configuration_pb2.Orderers:
     return configuration_pb2.Orderers(
         consenter_mapping=[
             configuration_pb2.Consenter(id=c.id, host=c.host, port=c.port, msp_id=c.msp_id, identity=c.identity)
@@ -193,7 +198,7 @@ def _orderers(consenters: Sequence[Consenter]) -> configuration_pb2.Orderers:
     )
 
 
-def _organization_group(organization: Organization, extra: tuple[str, ...]) -> configtx_pb2.ConfigGroup:
+def organization_group(organization: Organization, extra: tuple[str, ...]) -> configtx_pb2.ConfigGroup:
     msp = msp_config_pb2.MSPConfig(type=0, config=organization.msp_config)
     roles = {"Readers": Role.MEMBER, "Writers": Role.MEMBER, "Admins": Role.ADMIN}
     roles |= dict.fromkeys(extra, Role.PEER)
