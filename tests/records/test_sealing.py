@@ -209,3 +209,19 @@ FIRST_BODY = (
     "cef74fbcddfaadac4e45c7f8666bcd8ae0ba90a89db2137b79cd51592a6dddb646dea99bbba329a564110ff7a43f6a743762"
     "aab30f155e5586d29d63e6e499a3a15370cc2749cf51ce910fe69c7d0dd2957f5ed2aa"
 )
+
+
+def test_a_new_key_opens_what_was_sealed_to_those_that_it_replaced() -> None:
+    first, second, third = (sealing.generate_hpke_key() for _ in range(3))
+    rotated = third.replacing([first, second])
+    assert rotated.public_bytes == third.public_bytes
+    for one in (first, second, third):
+        assert sealing.open_envelope(rotated, CONTEXT, sealing.seal_envelope(one.public_bytes, CONTEXT, KEY, 2)) == (
+            KEY,
+            2,
+        )
+    for key in (third, rotated):
+        with pytest.raises(SealBroken):
+            sealing.open_envelope(key, CONTEXT, sealing.seal_envelope(OWN.public_bytes, CONTEXT, KEY, 2))
+    with pytest.raises(SealBroken):
+        sealing.open_envelope(third, CONTEXT, sealing.seal_envelope(first.public_bytes, CONTEXT, KEY, 2))

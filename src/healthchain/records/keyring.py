@@ -1,6 +1,7 @@
 """The secrets of one organisation beside its credentials: HPKE keys, and the secret behind the ids of imported records.
 
 peerOrganizations/DOMAIN/hpke/private.key       the organisation's own
+peerOrganizations/DOMAIN/hpke/replaced-N.key    those it had before: what was sealed to them still opens
 peerOrganizations/DOMAIN/hpke/ids.secret        see docs/decisions/0005
 .../users/PSEUDONYM@DOMAIN/hpke/private.key     a patient's own
 """
@@ -48,7 +49,14 @@ class Keyring:
         return _PSEUDONYM.fullmatch(pseudonym) is not None and (self._folder.user(pseudonym) / KEY).exists()
 
     def organisation_key(self) -> HpkeKey:
-        return _load(self._folder.path / KEY)
+        return _load(self._folder.path / KEY).replacing([_load(path) for path in self._replaced()])
+
+    def rotate_key(self) -> HpkeKey:
+        """A new key. Nobody seals to it before a proposal has published it; the one before is kept."""
+        current = self._folder.path / KEY
+        write_private(current.with_name(f"replaced-{len(self._replaced()) + 1}.key"), _read(current))
+        write_private(current, private_to_bytes(generate_hpke_key()))
+        return self.organisation_key()
 
     def patient_key(self, pseudonym: str) -> HpkeKey:
         return _load(self._folder.user(pseudonym) / KEY)
@@ -67,6 +75,9 @@ class Keyring:
             self._secret = _read(self._folder.path / "hpke" / "ids.secret")
         encoded = b"".join(len(part.encode()).to_bytes(4) + part.encode() for part in parts)
         return encode_id(hmac.digest(self._secret, encoded, "sha256")[:ID_BYTES])
+
+    def _replaced(self) -> list[Path]:
+        return sorted((self._folder.path / KEY).parent.glob("replaced-*.key"))
 
     def _create_key(self, path: Path) -> None:
         if not path.exists():

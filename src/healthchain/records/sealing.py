@@ -7,8 +7,9 @@ Messages to several parties: a key of their own, in an envelope for each party, 
 
 from __future__ import annotations
 
+import contextlib
 import hmac
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from os import urandom
 
@@ -151,7 +152,7 @@ def seal_envelope(public_key: bytes, context: EnvelopeContext, key: bytes, compa
 def open_envelope(private_key: HpkeKey, context: EnvelopeContext, sealed: bytes) -> tuple[bytes, int]:
     """The compartment's key, and the number of its name in `compartments.NAMES`."""
     try:
-        plaintext = _HPKE.decrypt(sealed, private_key.hybrid, _envelope_info(context))
+        plaintext = private_key.decrypt(sealed, _envelope_info(context))
     except InvalidTag:
         raise SealBroken from None
     if len(plaintext) != KEY_BYTES + 1 or plaintext[KEY_BYTES] >= COMPARTMENTS_MAX:
@@ -189,7 +190,7 @@ def open_message(private_key: HpkeKey, recipient: str, context: MessageContext, 
     for place in range(start, end, MESSAGE_ENVELOPE_BYTES):
         envelope = sealed[place : place + MESSAGE_ENVELOPE_BYTES]
         try:
-            key = _HPKE.decrypt(envelope, private_key.hybrid, _message_info(context, recipient))
+            key = private_key.decrypt(envelope, _message_info(context, recipient))
         except InvalidTag:
             continue
         nonce, body = sealed[end : end + NONCE_BYTES], sealed[end + NONCE_BYTES :]
@@ -204,11 +205,26 @@ def open_message(private_key: HpkeKey, recipient: str, context: MessageContext, 
 
 
 class HpkeKey:
-    """A private key. The library's own object gives away neither its halves nor the public key's bytes."""
+    """A private key, with those that it replaced. The library's own gives away neither halves nor public bytes."""
 
-    def __init__(self, mlkem: MLKEM768PrivateKey, x25519: X25519PrivateKey) -> None:
+    def __init__(self, mlkem: MLKEM768PrivateKey, x25519: X25519PrivateKey, older: Sequence[HpkeKey] = ()) -> None:
         self._mlkem, self._x25519 = mlkem, x25519
         self.hybrid = MLKEM768X25519PrivateKey(mlkem, x25519)
+        self._older = tuple(older)
+
+    def replacing(self, older: Sequence[HpkeKey]) -> HpkeKey:
+        """Opens also what was sealed to these."""
+        return HpkeKey(self._mlkem, self._x25519, older)
+
+    def decrypt(self, sealed: bytes, info: bytes) -> bytes:
+        """Raises InvalidTag where no key opens it."""
+        try:
+            return _HPKE.decrypt(sealed, self.hybrid, info)
+        except InvalidTag:
+            for one in self._older:
+                with contextlib.suppress(InvalidTag):
+                    return one.decrypt(sealed, info)
+            raise
 
     @property
     def public_bytes(self) -> bytes:
