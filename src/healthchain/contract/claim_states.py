@@ -126,6 +126,7 @@ class Claim(State, frozen=True):
     by: str
     time_ms: int
     state: ClaimState
+    state_by: str
     state_ms: int
     due_ms: int | None
     appeal_ms: int | None = None

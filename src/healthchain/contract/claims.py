@@ -115,6 +115,7 @@ def submit(stub: Stub, arguments: Submit) -> None:
         by=gate.user,
         time_ms=stub.timestamp_ms,
         state=ClaimState.SUBMITTED,
+        state_by=gate.user,
         state_ms=stub.timestamp_ms,
         due_ms=due_ms,
     )
@@ -315,6 +316,7 @@ def _advanced(stub: Stub, chosen: Chosen, permission: Permission, step: Step) ->
     after = replace(
         claim,
         state=transition.to,
+        state_by=gate.user,
         state_ms=now_ms,
         due_ms=now_ms + policies.claim_answer_ms if waits else None,
         appeal_ms=now_ms + policies.claim_appeal_ms if transition.to in APPEALABLE else claim.appeal_ms,
