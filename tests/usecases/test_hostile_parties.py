@@ -11,11 +11,12 @@ import pytest
 
 from healthchain.app.consortium import ADMINISTRATOR, Consortium
 from healthchain.client.errors import EndorseFailed
-from healthchain.contract import members, patients, reading, records
+from healthchain.contract import patients, reading, records
+from healthchain.contract.amendments import RotateEncryptionKey
 from healthchain.contract.envelopes import Address
 from healthchain.contract.ids import Action, Purpose
 from healthchain.contract.records import WrittenStatus
-from healthchain.records import consenting, erasing, keys
+from healthchain.records import consenting, erasing, governing, keys
 from healthchain.records.actor import Actor
 from healthchain.records.importing import KeyMissing, NotOurPatient, compartments_of
 from healthchain.records.keyring import random_id
@@ -23,7 +24,7 @@ from healthchain.records.reading import read_all, session
 from healthchain.records.sealing import Binding, BodySealer, EnvelopeContext, generate_hpke_key, new_key, seal_envelope
 
 from .bundles import simple
-from .consortium import CLINIC, HOSPITAL, INSURER, clinician, code, consent, content, imported, read, within
+from .consortium import AGENCY, CLINIC, HOSPITAL, INSURER, clinician, code, consent, content, imported, read, within
 
 
 def test_nothing_is_imported_under_a_pseudonym_that_another_hospital_took(folder: Path) -> None:
@@ -117,7 +118,9 @@ def test_a_key_that_is_none_stops_no_revocation(folder: Path) -> None:
         await consenting.grant(owner, consent(consortium, INSURER))
         for organisation in (CLINIC, HOSPITAL):
             administrator = consortium.staff(organisation, ADMINISTRATOR)
-            await administrator.submit("members:PublishKey", members.PublishKey(bytes(1216)))
+            proposal = await governing.propose(administrator, RotateEncryptionKey(bytes(1216)))
+            for voter in (HOSPITAL, INSURER, AGENCY):
+                await governing.vote(consortium.staff(voter, ADMINISTRATOR), proposal, in_favour=True)
         await consenting.revoke(owner, grantee=consortium.topology.organisation(INSURER).msp_id)
         agent = consortium.staff(INSURER, "claims-agent")
         assert await code(read_all(agent, patient, Purpose.TREAT)) == "CONSENT_MISSING"

@@ -1,7 +1,7 @@
 """An organisation that becomes a member later: its credentials, what a proposal says of it, and its peer's joining.
 
-    joining = prepare_organisation(folder, topology, spec)      # then a proposal adds it, and the members vote
-    await join(folder, spec)                                    # with the network closed: an operation, not a rule
+    change = prepare_organisation(folder, topology, spec)   # which is proposed, and voted on
+    await join(folder, spec)                                # with the network closed: an operation, not a rule
 
 From the block that adds it on, the ledger counts it (`ledger.membership`), whether or not its peer runs already.
 """
@@ -9,13 +9,13 @@ From the block that adds it on, the ledger counts it (`ledger.membership`), whet
 from __future__ import annotations
 
 import datetime
-from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
 from healthchain.app.consortium import ADMINISTRATOR, TOPOLOGY, Consortium, definition, opened, stored_topology
 from healthchain.config import Organisation, Topology, read_topology, write_topology
+from healthchain.contract.amendments import AddMember
 from healthchain.contract.ids import Kind
 from healthchain.errors import BadInput
 from healthchain.identity.folders import CredentialsMissing, OrganisationFolder, write_private
@@ -24,23 +24,10 @@ from healthchain.network.provision import enrol_organisation, folder_of
 from healthchain.records.keyring import Keyring
 
 
-@dataclass(frozen=True, slots=True)
-class Joining:
-    """What the proposal that adds the organisation says: `msp_config` is pb(FabricMSPConfig), `orderer` is in PEM."""
+def prepare_organisation(folder: Path, topology: Topology, spec: Organisation) -> AddMember:
+    """Its credentials and keys are made, or found if they were made before; the answer is what to propose.
 
-    msp_id: str
-    kind: Kind
-    title: str
-    contact: str
-    public_key: bytes
-    msp_config: bytes
-    orderer: bytes
-
-
-def prepare_organisation(folder: Path, topology: Topology, spec: Organisation) -> Joining:
-    """Its credentials and keys are made, or found if they were made before. Raises BadInput for a name that is taken.
-
-    The folder need not be closed: nothing that a running network uses changes.
+    The network may run: nothing that it uses changes. Raises BadInput for a name that is taken.
     """
     extended(topology, spec)
     credentials = folder_of(folder, spec)
@@ -51,10 +38,10 @@ def prepare_organisation(folder: Path, topology: Topology, spec: Organisation) -
         enrol_organisation(folder, spec, datetime.datetime.now(datetime.UTC))
         keyring.create()  # last: it tells that all is there
         public_key = keyring.organisation_key().public_bytes
-    return Joining(
+    return AddMember(
         msp_id=spec.msp_id,
         kind=Kind(spec.kind),
-        title=spec.title or spec.name,
+        name=spec.title or spec.name,
         contact=f"{ADMINISTRATOR}@{spec.domain}",
         public_key=public_key,
         msp_config=credentials.msp_config(),

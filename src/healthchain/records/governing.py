@@ -1,0 +1,172 @@
+"""How an administrator takes part in governing: propose, vote, look, and what follows from a decision."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import msgspec
+from fabric_protos.common import common_pb2
+from fabric_protos.common.configtx_pb2 import Config, ConfigUpdate
+
+from healthchain.chaincode.membership import Standing
+from healthchain.contract import governance, leaving, members
+from healthchain.contract.amendments import (
+    AddMember,
+    Amendment,
+    RemoveMember,
+    RotateCertificates,
+    RotateEncryptionKey,
+)
+from healthchain.contract.governance import (
+    ListedProposal,
+    Outcome,
+    ProposalStatus,
+    ProposalWithVotes,
+    proposal_comment,
+    vote_comment,
+)
+from healthchain.contract.policies import Policies
+from healthchain.errors import BadInput
+from healthchain.identity.msp import MSP, IdentityRefused, MSPMalformed
+from healthchain.records.actor import Actor, repeated_on_conflict
+from healthchain.records.keyring import Keyring, random_id
+from healthchain.records.sealing import MessageContext, open_message, seal_message
+from healthchain.wire.channel import Organization, genesis_config
+from healthchain.wire.config_update import applied, config_update, with_member, without_member
+
+ORDERER_PORT = 7050
+
+
+async def propose(administrator: Actor, change: Amendment, comment: str | None = None, *, sealed: bool = False) -> str:
+    """Answers with the proposal's id. A sealed comment is for the active members only. Raises Refused or BadInput."""
+    _require_usable(change, administrator.recipient)
+    proposing = governance.Propose(random_id(), change, None if sealed else comment)
+    messages = await _sealed(administrator, proposal_comment(proposing.id), comment if sealed else None)
+    await repeated_on_conflict(partial(administrator.submit, "governance:Propose", proposing, messages))
+    return proposing.id
+
+
+async def propose_new_key(administrator: Actor, keyring: Keyring) -> str:
+    """Of the administrator's own organisation: made here, sealed to once the proposal has passed."""
+    return await propose(administrator, RotateEncryptionKey(keyring.rotate_key().public_bytes))
+
+
+async def vote(
+    administrator: Actor, proposal: str, *, in_favour: bool, comment: str | None = None, sealed: bool = False
+) -> Outcome:
+    """What became of the proposal. Raises Refused."""
+    casting = governance.CastVote(proposal, in_favour, None if sealed else comment)
+    place = vote_comment(proposal, administrator.recipient)
+    messages = await _sealed(administrator, place, comment if sealed else None)
+    committed = await repeated_on_conflict(partial(administrator.submit, "governance:Vote", casting, messages))
+    return msgspec.json.decode(committed.result, type=Outcome)
+
+
+async def proposals(actor: Actor) -> list[ListedProposal]:
+    """All, the oldest first."""
+    found: list[ListedProposal] = []
+    start: str | None = ""
+    while start is not None:
+        page = await actor.ask("governance:List", governance.List(start), governance.Proposals)
+        found += page.proposals
+        start = page.next
+    return sorted(found, key=lambda one: (one.time_ms, one.id))
+
+
+async def proposal(actor: Actor, proposal_id: str) -> ProposalWithVotes:
+    """Raises Refused."""
+    return await actor.ask("governance:Get", governance.Get(proposal_id), ProposalWithVotes)
+
+
+async def policies(actor: Actor) -> Policies:
+    return (await actor.ask("governance:Policies", governance.Show(), governance.InForce)).policies
+
+
+async def sealed_comment(administrator: Actor, proposal_id: str, voter: str | None = None) -> str:
+    """Of the member's vote, or of the proposal. Raises Refused, or SealBroken for one who joined later."""
+    asked = governance.Comment(proposal_id, voter)
+    found = await administrator.ask("governance:Comment", asked, governance.SealedComment)
+    place = proposal_comment(proposal_id) if voter is None else vote_comment(proposal_id, voter)
+    context = MessageContext(administrator.channel, place)
+    opened = open_message(administrator.key, administrator.recipient, context, found.ciphertext)
+    return opened.decode(errors="replace")
+
+
+async def purge_removed(administrator: Actor, msp_id: str) -> int:
+    """Purge every key envelope that a removed member holds; answers with how many. Raises Refused."""
+    purged = 0
+    start: str | None = ""
+    while start is not None:
+        left = await administrator.ask("governance:Left", leaving.Left(msp_id, start), leaving.LeftEnvelopes)
+        for first in range(0, len(left.compartments), leaving.COMPARTMENTS_AT_ONCE):
+            chosen = tuple(left.compartments[first : first + leaving.COMPARTMENTS_AT_ONCE])
+            purging = leaving.PurgeMember(msp_id, chosen)
+            done = await repeated_on_conflict(partial(administrator.submit, "governance:PurgeMember", purging))
+            purged += msgspec.json.decode(done.result, type=leaving.Purged).envelopes
+        start = left.next
+    return purged
+
+
+async def fabric_update(
+    actor: Actor, genesis: common_pb2.Block, proposal_id: str, port: int = ORDERER_PORT
+) -> ConfigUpdate:
+    """What the proposal means for a Fabric channel that began with this block and had all earlier updates.
+
+    An orderer's host is its certificate's common name. Raises BadInput for a proposal that no update follows from.
+    """
+    enacted = [one for one in await proposals(actor) if one.status is ProposalStatus.ENACTED]
+    config = genesis_config(genesis)
+    for one in sorted(enacted, key=lambda one: (one.decided_ms, one.time_ms, one.id)):
+        changed = _changed(config, one.change, one.proposer, port)
+        if changed is None or changed == config:
+            continue
+        update = config_update(actor.channel, config, changed)
+        if one.id == proposal_id:
+            return update
+        config = applied(config, update)
+    raise BadInput("no configuration update follows from this: choose an enacted add, remove or rotate-certificates")
+
+
+def _changed(config: Config, change: Amendment, proposer: str, port: int) -> Config | None:
+    match change:
+        case AddMember() | RotateCertificates():
+            msp_id = _member(change, proposer)
+            member = Organization(msp_id, msp_id, change.msp_config)
+            return with_member(config, member, change.orderer, _host(change), port)
+        case RemoveMember(msp_id=msp_id):
+            return without_member(config, msp_id)
+    return None
+
+
+def _member(change: AddMember | RotateCertificates, proposer: str) -> str:
+    return change.msp_id if isinstance(change, AddMember) else proposer
+
+
+def _host(change: AddMember | RotateCertificates) -> str:
+    if not change.orderer:
+        return ""
+    try:
+        return MSP.from_config(change.msp_config).validate(change.orderer).common_name
+    except (MSPMalformed, IdentityRefused):
+        raise BadInput("the orderer's certificate is none of this member's: it orders nothing") from None
+
+
+def _require_usable(change: Amendment, proposer: str) -> None:
+    """What the contract, which knows no certificates, cannot tell; the network would leave such a member out."""
+    if isinstance(change, AddMember | RotateCertificates):
+        try:
+            msp = MSP.from_config(change.msp_config)
+        except MSPMalformed as malformed:
+            raise BadInput(f"the MSP configuration cannot be used: {malformed}") from None
+        if msp.msp_id != _member(change, proposer):
+            raise BadInput("the MSP configuration is another organisation's")
+        _host(change)
+
+
+async def _sealed(administrator: Actor, place: str, comment: str | None) -> dict[str, bytes]:
+    if comment is None:
+        return {}
+    listed = (await administrator.ask("members:List", members.List(), members.Members)).members
+    audience = {one.msp_id: one.public_key for one in listed if one.standing is Standing.ACTIVE}
+    context = MessageContext(administrator.channel, place)
+    return {place: seal_message(audience, context, comment.encode())}
