@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test test-long demo bench lock
+.PHONY: help setup check test test-long demo bench docs lock
 
 help: ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(firstword $(MAKEFILE_LIST)) | while IFS='|' read -r name text; do printf '  make %-10s %s\n' "$$name" "$$text"; done
@@ -30,6 +30,10 @@ demo: $(STAMP) ## run a consortium of four organisations in one process and walk
 
 bench: $(STAMP) ## measure the promised figures on this machine, into bench/results
 	$(BIN)/python bench/figures.py
+
+docs: $(STAMP) ## make docs/reference/contract.md again from the contract's code
+	$(BIN)/python -m tools.make_contract_reference > docs/reference/contract.md.new
+	mv docs/reference/contract.md.new docs/reference/contract.md
 
 lock: ## pin pyproject.toml's packages again in requirements.lock (needs uv)
 	{ echo '# Every package by hash, for Python 3.11 and later on Linux and macOS. Made by `make lock` from pyproject.toml.'; \
