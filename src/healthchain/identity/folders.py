@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import datetime
 import os
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ from pathlib import Path
 from healthchain.errors import BadInput
 from healthchain.identity.certificates import CertificateAuthority, Enrolment, NodeOU
 from healthchain.identity.keys import SigningKey
-from healthchain.identity.msp import encode_msp_config, serialize_identity
+from healthchain.identity.msp import MSP, encode_msp_config, serialize_identity
 
 KEY = Path("keystore/priv_sk")
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
@@ -81,6 +82,16 @@ class OrganisationFolder:
     def revoke(self, name: str, now: datetime.datetime) -> bytes:
         """A revocation list with this user's certificate, for the MSP configuration."""
         return self._authority("ca").revoke([self._certificate(self.user(name))], now)
+
+    def attributes(self, user: str) -> Mapping[str, str]:
+        """With which a user is enrolled. Raises CredentialsMissing, or IdentityRefused for another's certificate."""
+        return MSP.from_config(self.msp_config()).validate(self._certificate(self.user(user))).attributes
+
+    def replace(self, other: OrganisationFolder) -> None:
+        """Overwrite the other's credentials with these, for good; what is kept beside them stays. May be repeated."""
+        shutil.copytree(self.path, other.path, dirs_exist_ok=True)
+        shutil.copytree(self._orderers, other._orderers, dirs_exist_ok=True)
+        os.sync()
 
     def msp_config(self, *revocation_lists: bytes) -> bytes:
         """pb(FabricMSPConfig) for the channel's configuration."""
