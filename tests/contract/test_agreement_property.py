@@ -13,7 +13,14 @@ from typing import Any, NamedTuple
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from healthchain.chaincode.stub import Caller
 from healthchain.errors import HealthChainError, Refused
@@ -519,12 +526,17 @@ def _network() -> Path:
     return Path(_made[0].name) / "network"
 
 
-Agreement.TestCase.settings = settings(
-    max_examples=8, stateful_step_count=100, deadline=None, suppress_health_check=list(HealthCheck)
-)
-TestAgreement = Agreement.TestCase
+def run(histories: int, steps: int) -> None:
+    chosen = settings(
+        max_examples=histories, stateful_step_count=steps, deadline=None, suppress_health_check=list(HealthCheck)
+    )
+    run_state_machine_as_test(Agreement, settings=chosen)  # type: ignore[no-untyped-call]
+
+
+def test_a_few_histories() -> None:
+    run(histories=5, steps=80)
 
 
 @pytest.mark.slow
-class TestLongAgreement(Agreement.TestCase):
-    settings = settings(Agreement.TestCase.settings, max_examples=200, stateful_step_count=200)
+def test_many_histories() -> None:
+    run(histories=200, steps=200)
