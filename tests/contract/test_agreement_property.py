@@ -530,7 +530,7 @@ def run(histories: int, steps: int) -> None:
     chosen = settings(
         max_examples=histories, stateful_step_count=steps, deadline=None, suppress_health_check=list(HealthCheck)
     )
-    run_state_machine_as_test(Agreement, settings=chosen)  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(Agreement, settings=chosen)
 
 
 def test_a_few_histories() -> None:
