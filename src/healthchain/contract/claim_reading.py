@@ -8,7 +8,7 @@ from msgspec import Meta
 from msgspec.structs import asdict
 
 from healthchain.chaincode.stub import Stub
-from healthchain.contract import commitments, messages, parties
+from healthchain.contract import billing, commitments, messages, parties
 from healthchain.contract.claim_states import CLAIMS, Attachment, Claim
 from healthchain.contract.claims import LineNumber, known, message
 from healthchain.contract.codes import Code, refusal
@@ -28,9 +28,19 @@ class ListedClaim(Claim, frozen=True, kw_only=True):
     id: str
 
 
-def get(stub: Stub, arguments: Get) -> ListedClaim:
+class ShownClaim(ListedClaim, Result, frozen=True, kw_only=True):
+    """`encounters` are the commitments to the secrets that the lines' tokens are keyed by, by record."""
+
+    encounters: dict[str, bytes]
+
+
+def get(stub: Stub, arguments: Get) -> ShownClaim:
     claim = _of_party(stub, arguments.patient, arguments.id)
-    return ListedClaim(id=arguments.id, **asdict(claim))
+    encounters = {}
+    for record in sorted({one.encounter for one in claim.lines}):
+        bound = billing.bound_encounter(stub, arguments.patient, record, claim.hospital)
+        encounters[record] = bound.commitment
+    return ShownClaim(id=arguments.id, encounters=encounters, **asdict(claim))
 
 
 class List(Arguments, frozen=True):

@@ -1,0 +1,66 @@
+"""The sealed texts of claims: to the organisations concerned and the patient, under their key in the contract."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from functools import partial
+from typing import TypeVar
+
+import msgspec
+
+from healthchain.contract import claim_reading, claims, members
+from healthchain.contract.claim_reading import ShownClaim
+from healthchain.contract.claims import message
+from healthchain.contract.guardians import Scope
+from healthchain.records.actor import Actor, now_ms, repeated_on_conflict
+from healthchain.records.guardians import list_guardians
+from healthchain.records.patients import registered
+from healthchain.records.sealing import MessageContext, SealBroken, open_message, seal_message
+
+_Text = TypeVar("_Text", bound=msgspec.Struct)
+
+
+async def sealed_to_parties(
+    actor: Actor, patient: str, organisations: Collection[str], place: str, text: msgspec.Struct | str
+) -> dict[str, bytes]:
+    """Transient data: this message, to these organisations and the patient. Raises BadInput."""
+    plain = text.encode() if isinstance(text, str) else msgspec.json.encode(text)
+    public_keys = await _public_keys(actor, patient, organisations)
+    return {place: seal_message(public_keys, MessageContext(actor.channel, place), plain)}
+
+
+async def _public_keys(actor: Actor, patient: str, organisations: Collection[str]) -> dict[str, bytes]:
+    """Recipient -> key. Custodian and patient know the guardians: they seal to those for claims too."""
+    listed = (await actor.ask("members:List", members.List(), members.Members)).members
+    known = {one.msp_id: one.public_key for one in listed if one.msp_id in organisations}
+    about = await registered(actor, patient)
+    known |= {patient: about.public_key} if about.public_key else {}
+    if actor.recipient in (about.custodian, patient):
+        speaking = await list_guardians(actor, patient)
+        known |= {one.id: one.public_key for one in speaking if Scope.CLAIMS in one.scopes and one.lasts(now_ms())}
+    return known
+
+
+async def take_step(
+    actor: Actor, shown: ShownClaim, step: claims.Chosen, function: str, name: str, text: msgspec.Struct | str
+) -> None:
+    """A step of a claim with its sealed text. Raises Refused."""
+    place = message(step.patient, shown.id, name)
+    sealed = await sealed_to_parties(actor, step.patient, (shown.hospital, shown.payer), place, text)
+    await repeated_on_conflict(partial(actor.submit, function, step, sealed))
+
+
+async def opened(actor: Actor, patient: str, claim_id: str, name: str, kind: type[_Text]) -> _Text:
+    """Raises Refused or SealBroken."""
+    try:
+        return msgspec.json.decode(await fetched(actor, patient, claim_id, name), type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise SealBroken from None
+
+
+async def fetched(actor: Actor, patient: str, claim_id: str, name: str) -> bytes:
+    """The plain text. Raises Refused or SealBroken."""
+    asked = claim_reading.Message(id=claim_id, patient=patient, name=name)
+    found = await actor.ask("claims:Message", asked, claim_reading.Sealed)
+    context = MessageContext(actor.channel, message(patient, claim_id, name))
+    return open_message(actor.key, actor.recipient, context, found.ciphertext)
