@@ -22,6 +22,7 @@ from .consortium import (
     DAY,
     DOCTOR_A,
     DOCTOR_B,
+    FORGED_PATIENT,
     HOUR,
     NEW,
     NOBODY,
@@ -139,7 +140,8 @@ ROWS = [
     Row("by an insurer", "ROLE_FORBIDDEN", AGENT, "patients:List", {"custodian": "HospitalA"}),
     Row("by a stranger", "MEMBER_UNKNOWN", STRANGER, "keys:GetForHanding", OF_ALICE),
     Row("by nobody", "ROLE_FORBIDDEN", NOBODY, "keys:GetForHanding", OF_ALICE),
-    Row("by the patient", "ROLE_FORBIDDEN", PATIENT, "keys:GetForHanding", OF_ALICE),
+    Row("by another patient", "NOT_THE_PATIENT", OTHER_PATIENT, "keys:GetForHanding", OF_ALICE),
+    Row("by a forged patient", "NOT_THE_PATIENT", FORGED_PATIENT, "keys:GetForHanding", OF_ALICE),
     Row("by an insurer", "ROLE_FORBIDDEN", AGENT, "keys:GetForHanding", OF_ALICE),
     Row("by a grantee", "NOT_THE_CUSTODIAN", DOCTOR_B, "keys:GetForHanding", OF_ALICE),
     Row("by the agency", "NOT_THE_CUSTODIAN", OFFICER, "keys:GetForHanding", OF_ALICE),
@@ -250,10 +252,22 @@ ASSIGNED_ROWS = [
     Row("twice", "CUSTODIAN_ACTIVE", OFFICER, "custody:Assign", ASSIGN | {"to": "HospitalA"}),
 ]
 
+STALE_ROWS = [
+    Row(
+        "with keys newer than the offer",
+        "TRANSFER_STALE",
+        DOCTOR_B,
+        "custody:Accept",
+        OF_ALICE,
+        all_keys("HospitalB") | sealed(K[:1], 2, "HospitalB"),
+    ),
+]
+
 SUCCESSES = [
     Success("by a clinician", DOCTOR_A, "custody:Offer", OFFER, message()),
     Success("by an administrator", ADMIN_A, "custody:Offer", OFFER, message()),
     Success("by a clinician", DOCTOR_A, "keys:GetForHanding", OF_ALICE),
+    Success("by the patient", PATIENT, "keys:GetForHanding", OF_ALICE),
     Success("nothing is missing", PATIENT, "custody:HandKeys", OF_ALICE),
     Success("that does not open", PATIENT, "custody:HandKeys", OF_ALICE, sealed(K[3:4], 1, "HospitalA")),
 ]
@@ -371,11 +385,11 @@ def test_an_offer_that_is_over_is_replaced(offered: Chain) -> None:
     assert offered.evaluate(DOCTOR_B, "custody:OfferedKeys", OF_ALICE)["id"] == LATER
 
 
-def test_an_offer_is_stale_once_there_are_new_keys(offered: Chain) -> None:
+@pytest.mark.parametrize("row", STALE_ROWS, ids=by_name)
+def test_an_offer_is_stale_once_there_are_new_keys(offered: Chain, row: Row) -> None:
     revoke = OF_ALICE | {"consents": [TO_INSURER], "new_epochs": {K[0]: 2}}
     offered.submit(PATIENT, "consents:Revoke", revoke, sealed(K[:1], 2, "HospitalA", "HospitalB", ALICE))
-    every = all_keys("HospitalB") | sealed(K[:1], 2, "HospitalB")
-    check_refused(offered, Row("stale", "TRANSFER_STALE", DOCTOR_B, "custody:Accept", OF_ALICE, every))
+    check_refused(offered, row)
 
 
 def test_a_hospital_needs_a_licence_to_take_custody(offered: Chain) -> None:

@@ -71,6 +71,25 @@ class Consortium:
                 return Actor(connection, pseudonym, keyring.patient_key(pseudonym))
         raise BadInput("no organisation here enrolled a patient of this pseudonym: see `healthchain patients`")
 
+    def guardian(self, guardian: str, organisation: str | None = None) -> Actor:
+        """As the organisation enrolled it, or the first that did. Raises BadInput."""
+        for name, keyring in self._keyrings.items():
+            if organisation in (None, name) and keyring.has_guardian(guardian):
+                connection = self.connection(name, guardian, CHAINCODE)
+                return Actor(connection, guardian, keyring.guardian_key(guardian))
+        raise BadInput("no organisation here enrolled a guardian of this id")
+
+    def move_wallet(self, pseudonym: str, organisation: str) -> None:
+        """The patient's new custodian enrols it, with the key that it has; repeatable. Raises BadInput."""
+        holder = next((one for one in self._keyrings.values() if one.has_patient(pseudonym)), None)
+        if holder is None:
+            raise BadInput("no organisation here enrolled a patient of this pseudonym: see `healthchain patients`")
+        taking = self.keyring(organisation)
+        taking.enrol_patient(pseudonym, datetime.datetime.now(datetime.UTC), holder.patient_key(pseudonym))
+        for keyring in self._keyrings.values():
+            if keyring is not taking:
+                keyring.forget_patient(pseudonym)
+
     def custodian(self, organisation: str) -> Custodian:
         """Raises BadInput for an organisation that is no hospital."""
         if self.topology.organisation(organisation).kind != "hospital":

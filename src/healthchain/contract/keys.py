@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from healthchain.chaincode.stub import Stub
-from healthchain.contract import envelopes, patients
+from healthchain.contract import envelopes, guardians, patients
 from healthchain.contract.codes import Code, refusal
 from healthchain.contract.envelopes import Address
-from healthchain.contract.guardians import recipient_of
-from healthchain.contract.ids import ENVELOPES, Arguments, Id, Result
+from healthchain.contract.guardians import Scope, recipient_of
+from healthchain.contract.ids import ENVELOPES, PERSONS, Arguments, Id, Result
 from healthchain.contract.members import acting
 from healthchain.contract.patients import Use
 from healthchain.contract.policies import Permission
@@ -60,15 +60,19 @@ class GetForHanding(Arguments, frozen=True):
 
 
 def get_for_handing(stub: Stub, arguments: GetForHanding) -> Envelopes:
-    """Of all epochs, for the custodian's staff, who seal them to a guardian or to the next custodian.
+    """Of all epochs, for those who seal them to others: the patient, guardians who consent, the custodian's staff.
 
     It needs no session: with keys alone nothing is read. And a consent that denies reading must not keep them here.
     """
-    acting(stub, Permission.MOVE_PATIENT)
+    is_person = stub.caller.role in PERSONS
+    acting(stub, None if is_person else Permission.MOVE_PATIENT)
     patient = patients.allowing(stub, arguments.patient, Use.KEEP)
-    patients.require_custodian(stub, patient)
-    held = [one for each in sorted(patient.compartments) for one in envelopes.held(stub, each, patient.custodian)]
-    return _open(stub, held)
+    if is_person:
+        guardians.require_speaker(stub, arguments.patient, patient, Scope.CONSENT)
+    else:
+        patients.require_custodian(stub, patient)
+    recipient = recipient_of(stub.caller, arguments.patient)
+    return _open(stub, [one for each in patient.compartments for one in envelopes.held(stub, each, recipient)])
 
 
 def _open(stub: Stub, addresses: Iterable[Address]) -> Envelopes:

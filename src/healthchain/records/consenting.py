@@ -14,11 +14,10 @@ from healthchain.contract.revocation import order_text
 from healthchain.errors import BadInput
 from healthchain.records import keys
 from healthchain.records.actor import Actor, now_ms, repeated_on_conflict
-from healthchain.records.compartments import NAMES
+from healthchain.records.compartments import name_of
 from healthchain.records.keyring import random_id
 from healthchain.records.keys import CompartmentKey, HeldKeys
 from healthchain.records.patients import registered
-from healthchain.records.reading import session
 from healthchain.records.sealing import MessageContext, new_key, open_message, seal_message
 
 # Another grant or revocation came in between: now there are other keys to seal, or other recipients.
@@ -27,7 +26,7 @@ OTHER_ENVELOPES = (Code.ENVELOPE_MISSING, Code.ENVELOPE_UNEXPECTED)
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What the patient permits or denies, see `consents.Grant`; no compartments mean all."""
+    """What the patient permits or denies, see `consents.Grant`; no compartments mean all that there are."""
 
     grantee: str  # MSP id
     purposes: tuple[Purpose, ...]
@@ -47,13 +46,9 @@ async def grant(speaker: Actor, decision: Decision, patient: str | None = None) 
     A denial seals nothing. Answers with the consent's id. Raises Refused or BadInput.
     """
     patient = patient or speaker.recipient
-    unknown = set(decision.compartments) - set(NAMES)
-    if unknown:
-        raise BadInput(f"there is no such compartment: choose from {', '.join(NAMES)}")
-    wanted = {NAMES.index(name) for name in decision.compartments} or set(range(len(NAMES)))
 
     async def attempt() -> str:
-        chosen = [one for one in await _own_keys(speaker, patient) if one.index in wanted]
+        chosen = _chosen(await keys.for_handing(speaker, patient), decision.compartments)
         recipients = await keys.public_keys(speaker, patient)
         consent = consents.Grant(
             id=random_id(),
@@ -148,14 +143,16 @@ async def order(
     consent_ids: Sequence[str] = (),
     everything: bool = False,
 ) -> str:
-    """A court's order that ends consents, recorded by the agency; answers with its id. Raises Refused."""
+    """A court's order that ends consents, recorded by the agency; answers with its id. Raises Refused.
+
+    Its text is sealed to those who may fetch it: the custodian, the patient, guardians, agencies.
+    """
     ordering = revocation.Order(patient, tuple(consent_ids), grantee, everything, id=random_id())
     listed = (await officer.ask("members:List", members.List(), members.Members)).members
-    about = await registered(officer, patient)
-    audience = {
-        one.msp_id: one.public_key for one in listed if one.kind is Kind.AGENCY or one.msp_id == about.custodian
-    }
-    audience |= {patient: about.public_key} if about.public_key else {}
+    custodian = (await registered(officer, patient)).custodian
+    strangers = {one.msp_id for one in listed if one.kind is not Kind.AGENCY and one.msp_id != custodian}
+    known = await keys.public_keys(officer, patient)
+    audience = {recipient: key for recipient, key in known.items() if recipient not in strangers}
     place = order_text(patient, ordering.id)
     sealed = seal_message(audience, MessageContext(officer.channel, place), text.encode())
     await repeated_on_conflict(lambda: officer.submit("consents:Order", ordering, {place: sealed}))
@@ -186,11 +183,19 @@ async def list_consents(actor: Actor, patient: str) -> list[consents.Consent]:
     return (await actor.ask("consents:List", consents.List(patient=patient), consents.Consents)).consents
 
 
+def _chosen(held: HeldKeys, names: Collection[str]) -> list[CompartmentKey]:
+    """Of the compartments of these names, or of all. Raises BadInput."""
+    known = [name_of(index) for index in sorted({one.index for one in held})]
+    if not set(names) <= set(known):
+        raise BadInput(f"there is no such compartment: choose from {', '.join(known)}")
+    return [one for one in held if not names or name_of(one.index) in names]
+
+
 async def _new_keys(holder: Actor, patient: str, plan: Collection[Rekey]) -> dict[str, bytes]:
     """Fresh keys of the next epochs, sealed to those who stay."""
     if not plan:
         return {}
-    held = await _own_keys(holder, patient)
+    held = await keys.for_handing(holder, patient)
     recipients = await keys.public_keys(holder, patient)
     pairs = []
     for one in plan:
@@ -203,9 +208,3 @@ async def _new_keys(holder: Actor, patient: str, plan: Collection[Rekey]) -> dic
 
 def _epochs(plan: Collection[Rekey]) -> dict[str, int]:
     return {one.compartment: one.epoch for one in plan}
-
-
-async def _own_keys(holder: Actor, patient: str) -> HeldKeys:
-    purpose = Purpose.HOPERAT if holder.is_staff else Purpose.PATRQT
-    async with session(holder, patient, purpose) as opened:
-        return opened.keys

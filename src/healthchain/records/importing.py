@@ -21,7 +21,7 @@ from healthchain.contract.envelopes import Address
 from healthchain.contract.ids import Purpose
 from healthchain.contract.records import RecordStatus, WrittenStatus
 from healthchain.errors import HealthChainError, Refused
-from healthchain.records import keys
+from healthchain.records import consenting, keys
 from healthchain.records.actor import Actor, repeated_on_conflict
 from healthchain.records.bundle import Entry, ParsedBundle
 from healthchain.records.canonical import canonical_json
@@ -79,10 +79,11 @@ async def import_bundle(
     custodian: Custodian, bundle: ParsedBundle, progress: Progress = lambda resources: None
 ) -> Imported:
     """A bundle that `parse_bundle` found valid. Raises Refused."""
-    patient = custodian.keyring.opaque_id("patient", bundle.patient.full_url)
+    patient = custodian.keyring.pseudonym(bundle.patient.full_url)
     known = await _register(custodian, patient)
+    earlier, own_id = await _earlier(custodian, patient), custodian.keyring.opaque_id
     wanted = [
-        _Planned(custodian.keyring.opaque_id("record", patient, entry.full_url), 1, entry, compartment)
+        _Planned(earlier.get(entry.full_url) or own_id("record", patient, entry.full_url), 1, entry, compartment)
         for entry, compartment in zip(bundle.entries, classify_bundle(bundle.entries), strict=True)
     ]
     written: list[_Planned] = []
@@ -149,13 +150,25 @@ async def _require_own(custodian: Custodian, patient: str) -> None:
     """Another member may have taken the pseudonym: records sealed there would be for its eyes. Raises NotOurPatient."""
     found = await registered(custodian.actor, patient)
     own = set(compartments_of(custodian, patient))
-    if found.custodian != custodian.actor.recipient or set(found.compartments) != own:
-        raise NotOurPatient("another member registered this patient's pseudonym: nothing was written, tell the agency")
+    if found.custodian != custodian.actor.recipient or not own <= set(found.compartments):
+        raise NotOurPatient(
+            "another member is this patient's custodian: nothing was written; unless custody passed on, tell the agency"
+        )
 
 
 def compartments_of(custodian: Custodian, patient: str) -> list[str]:
     """Their ids, in the order of NAMES."""
+    if adopted := custodian.keyring.adopted(patient):
+        return list(adopted.compartments)
     return [custodian.keyring.opaque_id("compartment", patient, name) for name in NAMES]
+
+
+async def _earlier(custodian: Custodian, patient: str) -> dict[str, str]:
+    """Full URL -> id, of what was written before the patient came from another hospital, which chose these ids."""
+    if custodian.keyring.adopted(patient) is None:
+        return {}
+    async with session(custodian.actor, patient, Purpose.HOPERAT) as opened:
+        return {one.full_url: one.header.id for one in await opened.read_all()}
 
 
 def _plan(wanted: Sequence[_Planned], existing: Mapping[str, ReadRecord | None]) -> list[_Planned]:
@@ -224,14 +237,19 @@ def _batches(planned: Iterable[_Planned]) -> Iterator[list[_Planned]]:
 
 
 async def _write(custodian: Custodian, patient: str, batch: Sequence[_Planned]) -> None:
-    """Keys are fetched for each attempt: a revocation in between starts a new epoch."""
+    """Keys are fetched for each attempt: a revocation in between starts a new epoch. One that is due starts here."""
 
     async def attempt() -> None:
         held = await keys.for_writing(custodian.actor, patient)
         writing, bodies = _sealed(custodian, patient, held, batch)
-        await custodian.actor.submit("records:Write", writing, bodies)
+        try:
+            await custodian.actor.submit("records:Write", writing, bodies)
+        except Refused as refused:
+            if refused.code == Code.REKEY_DUE:
+                await consenting.rotate(custodian.actor, patient)
+            raise
 
-    await repeated_on_conflict(attempt, Code.EPOCH_STALE)
+    await repeated_on_conflict(attempt, Code.EPOCH_STALE, Code.REKEY_DUE, Code.REKEY_NOT_DUE)
 
 
 def _sealed(

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from healthchain.contract import keys, members
+from healthchain.contract import guardians, keys, members
 from healthchain.contract.envelopes import Address
 from healthchain.errors import BadInput
-from healthchain.records.actor import Actor
+from healthchain.records.actor import Actor, now_ms
 from healthchain.records.patients import registered
 from healthchain.records.sealing import (
     BodySealer,
@@ -69,10 +69,18 @@ async def for_writing(actor: Actor, patient: str) -> HeldKeys:
     return _opened(actor, patient, found)
 
 
+async def for_handing(actor: Actor, patient: str) -> HeldKeys:
+    """Of all epochs, for those who seal them to others."""
+    found = await actor.ask("keys:GetForHanding", keys.GetForHanding(patient=patient), keys.Envelopes)
+    return _opened(actor, patient, found)
+
+
 async def public_keys(actor: Actor, patient: str) -> dict[str, bytes]:
-    """Of every party whose key is on the ledger: members by MSP id, and the patient."""
+    """Of every party whose key is on the ledger: members by MSP id, the patient, its guardians."""
     listed = await actor.ask("members:List", members.List(), members.Members)
     known = {one.msp_id: one.public_key for one in listed.members}
+    speaking = await actor.ask("guardians:List", guardians.List(patient=patient), guardians.Guardians)
+    known |= {one.id: one.public_key for one in speaking.guardians if one.lasts(now_ms())}
     own = (await registered(actor, patient)).public_key
     return known | ({patient: own} if own else {})
 
