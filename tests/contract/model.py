@@ -24,10 +24,16 @@ class Consent:
 
 @dataclass
 class Session:
+    """`due_ms` is an emergency's, until it is reviewed; `origin` the session that a colleague passed on."""
+
     caller: Caller
     purpose: str
     scope: set[str]
     end_ms: int
+    emergency: bool = False
+    due_ms: int | None = None
+    origin: str | None = None
+    disclosed: set[tuple[str, int]] = field(default_factory=set)
 
 
 @dataclass
@@ -72,9 +78,23 @@ class Model:
     def visible(self, caller: Caller, session_id: str, now_ms: int) -> set[str]:
         """The compartments that a read in this session may let out; none if it allows no read at all."""
         session = self.sessions.get(session_id)
-        if session is None or session.caller != caller or now_ms >= session.end_ms:
+        if session is None or session.caller != caller or not self.runs(session, now_ms):
             return set()
-        return session.scope & self.readable(caller, session.purpose, now_ms)
+        return session.scope if session.emergency else session.scope & self.readable(caller, session.purpose, now_ms)
+
+    def runs(self, session: Session, now_ms: int) -> bool:
+        origin = self.sessions[session.origin] if session.origin else None
+        return now_ms < session.end_ms and (origin is None or now_ms < origin.end_ms)
+
+    def is_overdue(self, caller: Caller, now_ms: int) -> bool:
+        own = [one.due_ms for one in self.sessions.values() if one.caller == caller]
+        return any(one is not None and one <= now_ms for one in own)
+
+    def read(self, session_id: str, records: set[str]) -> bool:
+        """Whether the ledger says already that this session reads these records as they are now."""
+        session = self.sessions[session_id]
+        versions = {(one, self.records[one].version) for one in records}
+        return session.caller.role == "patient" or versions <= session.disclosed
 
     def grant(self, consent_id: str, consent: Consent) -> dict[str, bytes]:
         """The envelopes that must come along."""
