@@ -14,7 +14,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from healthchain.app.scenarios import Scenario, scenario
-from healthchain.cli import emergency, receipt, sessions
+from healthchain.cli import certificates, emergency, governance, receipt, sessions
 from healthchain.cli.options import Folder, Json, Org, Patient, PurposeOption
 from healthchain.cli.output import FAILED, FOUND, UNUSABLE, Output, failures, run_async
 
@@ -25,7 +25,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+app.add_typer(certificates.app, name="certificates")
 app.add_typer(emergency.app, name="emergency")
+app.add_typer(governance.app, name="governance")
 app.add_typer(receipt.app, name="receipt")
 app.add_typer(sessions.app, name="sessions")
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import secrets
 from functools import partial
 
 import msgspec
 from fabric_protos.common import common_pb2
-from fabric_protos.common.configtx_pb2 import Config, ConfigUpdate
+from fabric_protos.common.configtx_pb2 import Config, ConfigUpdate, ConfigUpdateEnvelope
 
 from healthchain.chaincode.membership import Standing
 from healthchain.contract import governance, leaving, members
@@ -19,6 +21,7 @@ from healthchain.contract.amendments import (
 )
 from healthchain.contract.governance import (
     ListedProposal,
+    ListedVote,
     Outcome,
     ProposalStatus,
     ProposalWithVotes,
@@ -27,12 +30,14 @@ from healthchain.contract.governance import (
 )
 from healthchain.contract.policies import Policies
 from healthchain.errors import BadInput
+from healthchain.identity.folders import SigningIdentity
 from healthchain.identity.msp import MSP, IdentityRefused, MSPMalformed
 from healthchain.records.actor import Actor, repeated_on_conflict
 from healthchain.records.keyring import Keyring, random_id
-from healthchain.records.sealing import MessageContext, open_message, seal_message
+from healthchain.records.sealing import MessageContext, SealBroken, open_message, seal_message
 from healthchain.wire.channel import Organization, genesis_config
-from healthchain.wire.config_update import applied, config_update, with_member, without_member
+from healthchain.wire.config_update import applied, config_update, sign_update, with_member, without_member
+from healthchain.wire.proposal import NONCE_BYTES
 
 ORDERER_PORT = 7050
 
@@ -92,6 +97,18 @@ async def sealed_comment(administrator: Actor, proposal_id: str, voter: str | No
     return opened.decode(errors="replace")
 
 
+async def comments(administrator: Actor, found: ProposalWithVotes) -> dict[str, str]:
+    """By the MSP id of the voter, "" for the proposal's own; what was not sealed to this member is left out."""
+    told: dict[str, ListedProposal | ListedVote] = {"": found.proposal}
+    told |= {one.msp_id: one for one in found.votes}
+    texts = {voter: one.comment for voter, one in told.items() if one.comment is not None}
+    for voter, one in told.items():
+        if one.sealed_comment:
+            with contextlib.suppress(SealBroken):
+                texts[voter] = await sealed_comment(administrator, found.proposal.id, voter or None)
+    return texts
+
+
 async def purge_removed(administrator: Actor, msp_id: str) -> int:
     """Purge every key envelope that a removed member holds; answers with how many. Raises Refused."""
     purged = 0
@@ -125,6 +142,12 @@ async def fabric_update(
             return update
         config = applied(config, update)
     raise BadInput("no configuration update follows from this: choose an enacted add, remove or rotate-certificates")
+
+
+def sign_as(administrator: SigningIdentity, envelope: ConfigUpdateEnvelope) -> None:
+    """Add an administrator's signature to a configuration update; Fabric asks a majority for theirs."""
+    nonce = secrets.token_bytes(NONCE_BYTES)
+    sign_update(envelope, administrator.serialized, nonce, administrator.key.sign)
 
 
 def _changed(config: Config, change: Amendment, proposer: str, port: int) -> Config | None:

@@ -223,9 +223,8 @@ async def _votes(consortium: Consortium, proposal: str, votes: Mapping[str, bool
     for name, in_favour in votes.items():
         outcome = await governing.vote(_administrator(consortium, name), proposal, in_favour=in_favour)
         outcomes.append(outcome.status.value)
-        say(
-            f"  {consortium.topology.organisation(name).title} votes {'for' if in_favour else 'against'} it: {outcomes[-1]}."
-        )
+        title, way = consortium.topology.organisation(name).title, "for" if in_favour else "against"
+        say(f"  {title} votes {way} it: {outcomes[-1]}.")
     return outcomes
 
 
