@@ -243,7 +243,7 @@ def test_only_the_patient_decides_and_sees(folder: Path) -> None:
         stranger = consortium.patient(other)
         decision = consent(consortium)
         as_the_patient = Actor(clinic.connection, patient, consortium.patient(patient).key)
-        assert await code(consenting.grant(as_the_patient, decision)) in {"ROLE_FORBIDDEN", "PURPOSE_FORBIDDEN"}
+        assert await code(consenting.grant(as_the_patient, decision)) == "NOT_THE_CUSTODIAN"
         as_the_patient = Actor(stranger.connection, patient, consortium.patient(patient).key)
         assert await code(consenting.grant(as_the_patient, decision)) == "NOT_THE_PATIENT"
         assert await code(read(stranger, patient, Purpose.PATRQT)) == "NOT_THE_PATIENT"

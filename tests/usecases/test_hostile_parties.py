@@ -60,15 +60,14 @@ HOSTILE: Mapping[str, bytes] = {
 
 @pytest.mark.parametrize("plain", [*HOSTILE.values(), None], ids=[*HOSTILE, "not sealed"])
 def test_a_body_that_nobody_can_open_hides_no_other(folder: Path, plain: bytes | None) -> None:
-    """A contributor amends one of the custodian's records with it; the next import puts it right."""
+    """A program at the custodian amends one of its records with it; the next import puts it right."""
 
     async def work(consortium: Consortium) -> None:
         bundle = simple(3)
         patient = (await imported(consortium, bundle)).patient
-        await consenting.grant(consortium.patient(patient), consent(consortium, actions=(Action.CONTRIBUTE,)))
         async with session(clinician(consortium), patient, Purpose.TREAT) as opened:
             victim = (await opened.headers())[0]
-        await _amend(clinician(consortium, CLINIC), patient, victim, plain)
+        await _amend(clinician(consortium), patient, victim, plain)
         found = await read_all(clinician(consortium), patient, Purpose.TREAT)
         assert victim.id not in {one.header.id for one in found}
         assert len(found) == len(bundle.entries) - 1
