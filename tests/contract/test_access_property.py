@@ -282,6 +282,6 @@ class Access(RuleBasedStateMachine):
 
 
 Access.TestCase.settings = settings(
-    max_examples=120, stateful_step_count=50, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=60, stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 TestAccess = Access.TestCase
