@@ -15,7 +15,7 @@ from healthchain.contract.sessions import released_keys
 from healthchain.records import emergency
 from healthchain.records.actor import Actor
 from healthchain.records.reading import session
-from healthchain.records.sealing import MessageContext, SealBroken, open_message
+from healthchain.records.sealing import MessageContext, SealBroken, generate_hpke_key, open_message
 
 from .bundles import observation, parsed, simple
 from .consortium import (
@@ -138,3 +138,9 @@ def test_the_patients_own_reading_is_no_disclosure(folder: Path) -> None:
         assert [one.reads for one in listed.sessions if one.purpose is Purpose.PATRQT] == [0]
 
     within(folder, work)
+
+
+def test_a_key_that_is_none_keeps_nobody_from_help() -> None:
+    good, context = generate_hpke_key(), MessageContext("health", "emergency/p/e/reason")
+    usable = emergency._usable({"a": good.public_bytes, "b": bytes(1216), "c": b"short"}, context)
+    assert usable == {"a": good.public_bytes}
