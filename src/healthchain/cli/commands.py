@@ -14,7 +14,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from healthchain.app.scenarios import Scenario, scenario
-from healthchain.cli import certificates, emergency, governance, receipt, sessions
+from healthchain.cli import certificates, claims, emergency, governance, receipt, sessions
 from healthchain.cli.options import Folder, Json, Org, Patient, PurposeOption
 from healthchain.cli.output import FAILED, FOUND, UNUSABLE, Output, failures, run_async
 
@@ -26,6 +26,8 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(certificates.app, name="certificates")
+app.add_typer(consent.app, name="consent")
+app.add_typer(claims.app, name="claims")
 app.add_typer(emergency.app, name="emergency")
 app.add_typer(governance.app, name="governance")
 app.add_typer(receipt.app, name="receipt")
@@ -239,15 +241,19 @@ def grant(
     folder: Folder,
     patient: Patient,
     to: Annotated[str, typer.Option(help="The organisation that may.")],
-    purpose: Annotated[list[str], typer.Option(help="Purpose of use; repeat for several.")] = ["TREAT"],  # noqa: B006
-    action: Annotated[list[str], typer.Option(help="read or contribute; repeat for both.")] = ["read"],  # noqa: B006
-    compartment: Annotated[list[str] | None, typer.Option(help="A compartment's name; default: all.")] = None,
-    days: Annotated[int, typer.Option(min=1, max=3650, help="For how long.")] = 365,
+    role: Role = None,
+    person: Person = None,
+    exceptions: Annotated[list[str] | None, typer.Option("--except", help="Not this person; repeat.")] = None,
+    purpose: Purposes = ["TREAT"],  # noqa: B006
+    action: Actions = ["read"],  # noqa: B006
+    compartment: Compartments = None,
+    later: Annotated[bool, typer.Option("--later", help="Compartments that are added later too.")] = False,
+    days: Days = 365,
     json: Json = False,
 ) -> None:
     """As the patient: give an organisation a consent, and seal the compartments' keys to it."""
     from healthchain.app.consortium import opened
-    from healthchain.contract.ids import Action
+    from healthchain.contract import ids
     from healthchain.records import consenting
     from healthchain.records.actor import now_ms
 
@@ -258,9 +264,13 @@ def grant(
             decision = consenting.Decision(
                 grantee=consortium.topology.organisation(to).msp_id,
                 purposes=tuple(_purpose(one) for one in purpose),
-                actions=tuple(_one_of(Action, one, "action") for one in action),
+                actions=tuple(one_of(ids.Action, one, "action") for one in action),
                 end_ms=now_ms() + days * 24 * 60 * 60 * 1000,
                 compartments=tuple(compartment or ()),
+                role=one_of(ids.Role, role, "role") if role else None,
+                person=person,
+                exceptions=tuple(exceptions or ()),
+                later_compartments=later,
             )
             return await consenting.grant(consortium.patient(patient), decision)
 
@@ -274,7 +284,8 @@ def revoke(
     folder: Folder,
     patient: Patient,
     grantee: Annotated[str | None, typer.Option("--from", help="The organisation that may no longer.")] = None,
-    consent: Annotated[list[str] | None, typer.Option(help="Or one consent's id; repeat for several.")] = None,
+    consent: Consents = None,
+    everything: Annotated[bool, typer.Option("--all", help="Or every consent, at once.")] = False,
     json: Json = False,
 ) -> None:
     """As the patient: end consents; keys are purged and new ones come into force."""
@@ -285,12 +296,13 @@ def revoke(
     output = Output(as_json=json)
 
     async def work() -> int:
-        if bool(grantee) == bool(consent):
-            raise BadInput("say either --from ORGANISATION or --consent ID")
+        if [bool(grantee), bool(consent), everything].count(True) != 1:
+            raise BadInput("say one of --from ORGANISATION, --consent ID and --all")
         async with opened(folder) as consortium:
             msp_id = consortium.topology.organisation(grantee).msp_id if grantee else None
             actor = consortium.patient(patient)
-            return await consenting.revoke(actor, grantee=msp_id, consent_ids=consent or ())
+            chosen = consent or ()
+            return await consenting.revoke(actor, grantee=msp_id, consent_ids=chosen, everything=everything)
 
     with failures(output):
         block = run_async(work())
@@ -420,19 +432,10 @@ def bench(
 def _purpose(name: str) -> Any:
     from healthchain.contract.ids import Purpose
 
-    return _one_of(Purpose, name, "purpose")
+    return one_of(Purpose, name, "purpose")
 
 
 def _workload(name: str) -> Any:
     from healthchain.app.bench import Workload
 
-    return _one_of(Workload, name, "workload")
-
-
-def _one_of(kind: Any, name: str, what: str) -> Any:
-    from healthchain.errors import BadInput
-
-    try:
-        return kind(name)
-    except ValueError:
-        raise BadInput(f"there is no such {what}: choose one of {', '.join(kind)}") from None
+    return one_of(Workload, name, "workload")
