@@ -14,8 +14,22 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from healthchain.app.scenarios import Scenario, scenario
-from healthchain.cli import certificates, claims, emergency, governance, receipt, sessions
-from healthchain.cli.options import Folder, Json, Org, Patient, PurposeOption
+from healthchain.cli import certificates, claims, consent, emergency, governance, patient, receipt, sessions
+from healthchain.cli.options import (
+    Actions,
+    Compartments,
+    Consents,
+    Days,
+    Folder,
+    Json,
+    Org,
+    Patient,
+    Person,
+    PurposeOption,
+    Purposes,
+    Role,
+    one_of,
+)
 from healthchain.cli.output import FAILED, FOUND, UNUSABLE, Output, failures, run_async
 
 app = typer.Typer(
@@ -30,6 +44,7 @@ app.add_typer(consent.app, name="consent")
 app.add_typer(claims.app, name="claims")
 app.add_typer(emergency.app, name="emergency")
 app.add_typer(governance.app, name="governance")
+app.add_typer(patient.app, name="patient")
 app.add_typer(receipt.app, name="receipt")
 app.add_typer(sessions.app, name="sessions")
 

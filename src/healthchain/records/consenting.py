@@ -179,6 +179,12 @@ async def explain(
     return (await actor.ask("consents:Explain", asked, explaining.Explanation)).subjects
 
 
+async def names_of_compartments(holder: Actor, patient: str) -> dict[str, str]:
+    """Id -> name, which only holders of the keys know. Raises Refused."""
+    held = sorted(await keys.for_handing(holder, patient), key=lambda one: one.index)
+    return {one.compartment: name_of(one.index) for one in held}
+
+
 async def list_consents(actor: Actor, patient: str) -> list[consents.Consent]:
     return (await actor.ask("consents:List", consents.List(patient=patient), consents.Consents)).consents
 
