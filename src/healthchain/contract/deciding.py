@@ -3,7 +3,7 @@
 For one person, one action and one purpose each compartment is decided by itself, by the consents in force that cover
 it. The most specific level that has one decides: the person, then the role, then the organisation, then the default.
 Within a level a deny wins. The default, where no consent says anything: the custodian's own clinicians read for care.
-A person whom a consent excepts is denied by it at the level of the person. See docs/decisions/0010.
+A person whom a consent excepts is denied by it at the level of the person. See docs/decisions/0012.
 
 What a custodian writes is not decided here: it has a duty to document, and no consent can end that.
 """
