@@ -10,7 +10,7 @@ import pytest
 from healthchain.app.consortium import Consortium
 from healthchain.contract import consents, records
 from healthchain.contract.ids import Purpose, Role
-from healthchain.records import consenting, keys
+from healthchain.records import consenting, emergency, keys
 from healthchain.records.keyring import random_id
 from healthchain.records.patients import registered
 from healthchain.records.sealing import SealBroken
@@ -173,5 +173,20 @@ def test_an_order_is_sealed_to_those_whom_it_concerns_alone(folder: Path) -> Non
         as_the_clinic = replace(officer, recipient=clinic.recipient, key=clinic.key)
         with pytest.raises(SealBroken):
             await consenting.text_of_order(as_the_clinic, patient, order)
+
+    within(folder, work)
+
+
+def test_one_patients_denial_keeps_no_others_keys_from_an_emergency(folder: Path) -> None:
+    async def work(consortium: Consortium) -> None:
+        clinic, custodian = clinician(consortium, CLINIC), clinician(consortium)
+        waiting = []
+        for number in (1, 2, 3):
+            patient = (await imported(consortium, simple(1, patient=number))).patient
+            waiting.append((await emergency.break_glass(clinic, patient, "Unconscious.")).id)
+            if number == 2:
+                denial = replace(consent(consortium, HOSPITAL), decision=DENY, purposes=(Purpose.HOPERAT,))
+                await consenting.grant(consortium.patient(patient), denial)
+        assert set(await emergency.release_waiting(custodian)) == {waiting[0], waiting[2]}
 
     within(folder, work)

@@ -74,7 +74,8 @@ async def release_waiting(custodian: Actor) -> list[str]:
         try:
             await _release(custodian, one)
         except Refused as refused:
-            if refused.code != Code.SESSION_ENDED:  # it was closed in the meantime
+            # It was closed in the meantime, or the patient denies this to the custodian. Others still wait.
+            if refused.code not in (Code.SESSION_ENDED, Code.CONSENT_MISSING):
                 raise
         else:
             done.append(one.id)
