@@ -168,11 +168,8 @@ def changed_policies(change: ChangePolicies | NarrowPermission | ChangeDecisionR
     """Refuses what is no policy, or out of bounds, with POLICY_INVALID."""
     match change:
         case ChangePolicies(values=values):
-            known = msgspec.to_builtins(before)
-            if any(not isinstance(known.get(name), int) for name in values):
-                raise refusal(Code.POLICY_INVALID)
             try:
-                return msgspec.convert(known | values, Policies)
+                return msgspec.convert(msgspec.to_builtins(before) | values, Policies)
             except msgspec.ValidationError:
                 raise refusal(Code.POLICY_INVALID) from None
         case NarrowPermission(permission=permission, roles=roles):
