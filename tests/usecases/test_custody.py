@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 from pathlib import Path
 
 import pytest
@@ -46,8 +45,8 @@ def msp(consortium: Consortium, organisation: str) -> str:
 async def appointed(consortium: Consortium, patient: str, *scopes: Scope) -> Actor:
     """A guardian whom the hospital enrolled and named."""
     guardian = random_id()
-    key = consortium.keyring(HOSPITAL).enrol_guardian(guardian, datetime.datetime.now(datetime.UTC))
-    office = guardians.Office(guardian, key.public_bytes, scopes, now_ms() + DAY_MS)
+    public_key = consortium.enrol_guardian(guardian, HOSPITAL)
+    office = guardians.Office(guardian, public_key, scopes, now_ms() + DAY_MS)
     await guardians.appoint(clinician(consortium), patient, office)
     return consortium.guardian(guardian)
 
@@ -57,13 +56,17 @@ def test_custody_passes_and_everything_goes_on_at_the_new_hospital(folder: Path)
         patient = (await imported(consortium, MIXED)).patient
         to_insurer = consent(consortium, INSURER)
         await consenting.grant(consortium.patient(patient), to_insurer)
+        guardian = await appointed(consortium, patient, Scope.READ)
         await custody.offer(clinician(consortium), patient, msp(consortium, CLINIC))
         await custody.accept(consortium.custodian(CLINIC), patient)
         assert await code(read(clinician(consortium), patient)) == "CONSENT_MISSING"
         assert await read(clinician(consortium, CLINIC), patient) == content(MIXED)
         assert await code(read(consortium.patient(patient), patient, Purpose.PATRQT)) == "NOT_THE_PATIENT"
-        consortium.move_wallet(patient, CLINIC)
+        await consortium.move_wallets(patient, CLINIC)
         assert await read(consortium.patient(patient), patient, Purpose.PATRQT) == content(MIXED)
+        assert await code(read(guardian, patient, Purpose.PATRQT)) == "GUARDIAN_SCOPE"
+        guardian = consortium.guardian(guardian.recipient, CLINIC)
+        assert await read(guardian, patient, Purpose.PATRQT) == content(MIXED)
         with pytest.raises(NotOurPatient):
             await imported(consortium, MIXED)
         again = await imported(consortium, GROWN, CLINIC)
@@ -99,7 +102,7 @@ def test_the_agency_assigns_a_custodian_and_the_patient_hands_over_the_keys(fold
         assert await patients.pseudonyms(officer, msp(consortium, HOSPITAL)) == [patient]
         await custody.assign(officer, patient, clinic.recipient)
         assert await read(clinic, patient) == {}  # no key of anything
-        consortium.move_wallet(patient, CLINIC)
+        await consortium.move_wallets(patient, CLINIC)
         await custody.hand_keys(consortium.patient(patient), patient)
         await custody.settle(consortium.custodian(CLINIC), patient)
         assert await read(clinic, patient) == content(MIXED)
@@ -177,7 +180,7 @@ def test_after_death_and_after_a_merge(folder: Path) -> None:
 def test_a_wallet_that_is_nowhere_does_not_move(folder: Path) -> None:
     async def work(consortium: Consortium) -> None:
         with pytest.raises(BadInput):
-            consortium.move_wallet(random_id(), CLINIC)
+            await consortium.move_wallets(random_id(), CLINIC)
         with pytest.raises(BadInput):
             consortium.guardian(random_id())
 

@@ -19,7 +19,7 @@ from healthchain.identity.folders import write_private
 from healthchain.network.network import LOCK, Network, Progress, folder_lock
 from healthchain.network.peer import Chaincode
 from healthchain.network.provision import GENESIS, GenesisMissing, create, organisation_folder
-from healthchain.records import licensing
+from healthchain.records import guardians, licensing
 from healthchain.records.actor import Actor, now_ms
 from healthchain.records.importing import Custodian
 from healthchain.records.keyring import Keyring
@@ -58,6 +58,8 @@ class Consortium:
         if user not in self.topology.organisation(organisation).roles:
             if keyring.has_patient(user):
                 return self.patient(user)
+            if keyring.has_guardian(user):
+                return self.guardian(user, organisation)
             roles = ", ".join(self.topology.organisation(organisation).roles)
             raise BadInput(f"{organisation} has no such user: choose one of {roles}, or a patient's pseudonym")
         connection = self.connection(organisation, user, CHAINCODE)
@@ -79,8 +81,18 @@ class Consortium:
                 return Actor(connection, guardian, keyring.guardian_key(guardian))
         raise BadInput("no organisation here enrolled a guardian of this id")
 
-    def move_wallet(self, pseudonym: str, organisation: str) -> None:
-        """The patient's new custodian enrols it, with the key that it has; repeatable. Raises BadInput."""
+    def enrol_guardian(self, guardian: str, organisation: str) -> bytes:
+        """With the key that it has elsewhere, or a new one; answers with the public key."""
+        holder = next((one for one in self._keyrings.values() if one.has_guardian(guardian)), None)
+        key = holder.guardian_key(guardian) if holder else None
+        now = datetime.datetime.now(datetime.UTC)
+        return self.keyring(organisation).enrol_guardian(guardian, now, key).public_bytes
+
+    async def move_wallets(self, pseudonym: str, organisation: str) -> None:
+        """A patient's new custodian enrols it and its guardians, with the keys that they have. Repeatable.
+
+        Raises BadInput for a patient whom nobody here enrolled.
+        """
         holder = next((one for one in self._keyrings.values() if one.has_patient(pseudonym)), None)
         if holder is None:
             raise BadInput("no organisation here enrolled a patient of this pseudonym: see `healthchain patients`")
@@ -89,6 +101,9 @@ class Consortium:
         for keyring in self._keyrings.values():
             if keyring is not taking:
                 keyring.forget_patient(pseudonym)
+        for one in await guardians.list_guardians(self.patient(pseudonym), pseudonym):
+            if one.lasts(now_ms()):
+                self.enrol_guardian(one.id, organisation)
 
     def custodian(self, organisation: str) -> Custodian:
         """Raises BadInput for an organisation that is no hospital."""
