@@ -12,8 +12,7 @@ from healthchain.contract.ids import Kind
 from healthchain.contract.policies import DecisionRule, Share
 from healthchain.contract.tally import decided
 
-H, I, A = Kind.HOSPITAL, Kind.INSURER, Kind.AGENCY
-SEVEN = dict(zip("hijkxya", (H, H, H, H, I, I, A), strict=True))  # four hospitals, two insurers, an agency
+SEVEN = dict.fromkeys("hijk", Kind.HOSPITAL) | dict.fromkeys("xy", Kind.INSURER) | {"a": Kind.AGENCY}
 
 
 def votes(in_favour: str, against: str = "") -> dict[str, bool]:
