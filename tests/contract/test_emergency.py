@@ -49,6 +49,7 @@ from .consortium import (
     written,
 )
 from .table import Row, Success, by_name, check_refused
+from .test_governance import ADMIN_G, pass_change
 
 NOW = START_MS + HOUR
 WEEK = 7 * DAY
@@ -327,6 +328,12 @@ def test_it_opens_what_no_consent_does_at_once_and_tells_when_the_review_is_due(
 def test_the_reason_is_sealed_to_those_concerned(chain: Chain, caller: Caller, audience: list[str]) -> None:
     answer = chain.evaluate(caller, "emergency:Audience", {"patient": ALICE})
     assert answer == {"public_keys": dict.fromkeys(audience, KEY)}
+
+
+def test_a_removed_custodian_is_told_nothing_more(chain: Chain) -> None:
+    pass_change(chain, {"change": "remove-member", "msp_id": "HospitalA"}, "remove a", ADMIN_B, ADMIN_I, ADMIN_G)
+    audience = chain.evaluate(DOCTOR_B, "emergency:Audience", {"patient": ALICE})["public_keys"]
+    assert sorted(audience) == sorted(["Agency", "HospitalB", ALICE])
 
 
 def test_a_guardian_who_reads_is_told_why(chain: Chain) -> None:
