@@ -37,7 +37,7 @@ from .agreement_model import (
     Review,
     Session,
 )
-from .chain import Chain
+from .chain import START_MS, Chain
 from .claims_stage import digest
 from .consortium import (
     ADMIN_A,
@@ -80,6 +80,13 @@ STEPS = {
     "settled": {"appeal": "appealed"},
     "appealed": {"approve": "final", "deny": "closed"},
     "final": {"settle": "closed"},
+}
+USUAL = {
+    "clinician": "TREAT",
+    "administrator": "HOPERAT",
+    "claims-agent": "HPAYMT",
+    "health-officer": "PUBHLTH",
+    "patient": "PATRQT",
 }
 Transient = dict[str, bytes]
 
@@ -149,10 +156,16 @@ class Agreement(RuleBasedStateMachine):
         self.count += 1
         return ident(f"number {self.count}")
 
+    def a_session(self, number: int) -> str:
+        """One that runs, if any does."""
+        running = {name: one for name, one in self.model.sessions.items() if self.model.now_ms < one.end_ms}
+        return self.one_of(running or self.model.sessions, number)
+
     def one_of(self, known: dict[str, Any], number: int) -> str:
         """An id of one that there is, or of none."""
         return list(known)[number % len(known)] if known else ident("none")
 
+    @precondition(lambda self: self.model.now_ms < START_MS + 300 * DAY)  # certificates last for a year
     @rule(hours=st.sampled_from([1, 3, 24, 24 * 8, 24 * 40]))
     def wait(self, hours: int) -> None:
         self.chain.now_ms += hours * HOUR
@@ -341,8 +354,9 @@ class Agreement(RuleBasedStateMachine):
         if allowed:
             self.model.records[record] = Record(compartment, version, by.msp_id)
 
-    @rule(by=CALLERS, purpose=st.sampled_from(PURPOSES), hours=st.integers(1, 16))
-    def open(self, by: Caller, purpose: str, hours: int) -> None:
+    @rule(by=CALLERS, other=st.none() | st.sampled_from(PURPOSES), hours=st.integers(1, 16))
+    def open(self, by: Caller, other: str | None, hours: int) -> None:
+        purpose = other or USUAL[by.role or ""]
         scope = self.model.readable(by, purpose)
         allowed = bool(scope) and hours * HOUR <= self.model.session_ms_max
         session_id, end_ms = self.new_id(), self.model.now_ms + hours * HOUR
@@ -395,13 +409,16 @@ class Agreement(RuleBasedStateMachine):
     @precondition(lambda self: self.model.sessions)
     @rule(
         number=st.integers(0, 9),
-        other=st.none() | CALLERS,
-        records=st.sets(RECORDS, min_size=1),
-        disclose=st.booleans(),
+        other=st.none() | st.none() | CALLERS,
+        wanted=st.none() | st.none() | st.sets(RECORDS, min_size=1),
+        disclose=st.sampled_from([True, True, False]),
     )
-    def read(self, number: int, other: Caller | None, records: set[str], disclose: bool) -> None:
-        session_id = self.one_of(self.model.sessions, number)
+    def read(self, number: int, other: Caller | None, wanted: set[str] | None, disclose: bool) -> None:
+        """Mostly in a session that runs, by its user, what there is to be seen in it."""
+        session_id = self.a_session(number)
         session = self.model.sessions[session_id]
+        seen = self.model.visible(session.caller, session_id)
+        records = wanted or {name for name, one in self.model.records.items() if one.compartment in seen} or {ENCOUNTER}
         by = other or session.caller
         visible = self.model.visible(by, session_id)
         known = {one: self.model.records[one] for one in sorted(records) if one in self.model.records}
@@ -418,7 +435,7 @@ class Agreement(RuleBasedStateMachine):
     @precondition(lambda self: self.model.sessions)
     @rule(number=st.integers(0, 9), other=st.none() | CALLERS)
     def get_keys(self, number: int, other: Caller | None) -> None:
-        session_id = self.one_of(self.model.sessions, number)
+        session_id = self.a_session(number)
         by = other or self.model.sessions[session_id].caller
         visible = self.model.visible(by, session_id)
         handed = self.attempt(bool(visible), by, "keys:Get", {"session": session_id, "patient": ALICE})
