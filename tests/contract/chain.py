@@ -1,6 +1,6 @@
 """A ledger in memory under the real simulator: enough to run the contract, one transaction a block.
 
-Each call is simulated twice and both read-write sets must be equal, as two endorsing peers' have to be.
+Each call runs on several peers, which have to endorse the same bytes (see `peers`).
 """
 
 from __future__ import annotations
@@ -11,15 +11,16 @@ from collections.abc import Iterator, Mapping
 from hashlib import sha256
 from typing import Any
 
+from healthchain.chaincode.dispatch import OK
 from healthchain.chaincode.stub import Caller
 from healthchain.contract.ehr import CONTRACT
 from healthchain.errors import Refused
 from healthchain.ledger.simulate import Simulator
 from healthchain.ledger.view import Value
-from healthchain.wire.rwset import NamespaceSet, Version, encode_private, encode_public
+from healthchain.wire.rwset import NamespaceSet, Version
 
-NAMESPACE = "ehr"
-COLLECTIONS = frozenset({"records", "keys", "messages"})
+from .peers import EHR, NAMESPACE, Call, Recording, endorse, peers_endorse
+
 START_MS = 1_700_000_000_000
 
 
@@ -71,7 +72,9 @@ class Memory:
 class Chain:
     """`submit` and `evaluate` answer with the decoded payload and raise `Refused` as the contract refuses."""
 
-    def __init__(self) -> None:
+    def __init__(self, contract: str = EHR) -> None:
+        self.contract = contract
+        self.alone = False  # for a test that changes the contract itself, which other processes do not know of
         self.memory = Memory()
         self.height = 1
         self.now_ms = START_MS
@@ -111,31 +114,16 @@ class Chain:
     def _simulate(
         self, caller: Caller, function: str, arguments: object, transient: Mapping[str, bytes]
     ) -> tuple[Simulator, Any]:
-        simulator, payload = self._endorse(caller, function, arguments, transient)
+        args = (function.encode(), json.dumps(arguments).encode())
+        tx_id = sha256(str(self.height).encode()).hexdigest()
+        call = Call(self.contract, caller, args, transient, tx_id, self.now_ms)
+        recording = Recording(self.memory)
+        endorsed, simulator = endorse(call, recording)
         reversed_order = dict(reversed(list(transient.items())))
-        other, other_payload = self._endorse(caller, function, arguments, reversed_order)
-        assert payload == other_payload
-        assert simulator.event == other.event
-        assert encode_public(simulator.namespaces) == encode_public(other.namespaces)
-        assert encode_private(simulator.namespaces) == encode_private(other.namespaces)
-        self.last = simulator.namespaces[NAMESPACE]
-        return simulator, json.loads(payload) if payload else None
-
-    def _endorse(
-        self, caller: Caller, function: str, arguments: object, transient: Mapping[str, bytes]
-    ) -> tuple[Simulator, bytes]:
-        simulator = Simulator(
-            self.memory,
-            namespace=NAMESPACE,
-            channel_id="health",
-            tx_id=sha256(str(self.height).encode()).hexdigest(),
-            timestamp_ms=self.now_ms,
-            caller=caller,
-            transient=transient,
-            collections=COLLECTIONS,
-        )
-        response = CONTRACT.invoke(simulator, [function.encode(), json.dumps(arguments).encode()])
-        if response.status != 200:
-            code, _, message = response.message.partition(": ")
+        others = [] if self.alone else peers_endorse(call._replace(transient=reversed_order), recording)
+        assert all(one == endorsed for one in others), ("peers do not agree", endorsed, others)
+        if endorsed.status != OK:
+            code, _, message = endorsed.message.partition(": ")
             raise Refused(code, message)
-        return simulator, response.payload
+        self.last = simulator.namespaces[NAMESPACE]
+        return simulator, json.loads(endorsed.payload) if endorsed.payload else None
