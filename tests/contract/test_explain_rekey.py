@@ -45,6 +45,7 @@ from .consortium import (
     written,
 )
 from .table import Row, Success, by_name, check_refused
+from .test_guardians import appointed
 
 NURSE_B = person("HospitalB", "nurse", "clinician")
 ENVELOPES = sealed(K[2:3], 1, "HospitalB")
@@ -373,3 +374,74 @@ def test_the_dry_run_agrees_with_what_a_session_gets(chain: Chain, name: str, pu
     else:
         row = Row("nothing", "CONSENT_MISSING", person("HospitalB", name, "clinician"), "sessions:Open", opening)
         check_refused(chain, row)
+
+
+GINA, PAUL = ident("gina"), ident("paul")
+GUARDIAN = person("HospitalA", GINA, "guardian")  # consents, and does not read
+PROXY = person("HospitalA", PAUL, "guardian")  # reads, and does not consent
+FORGED_GUARDIAN = person("HospitalB", GINA, "guardian")
+GUARDED = sealed(K[4:], 2, "HospitalA", ALICE, GINA, PAUL)
+
+
+@pytest.fixture(scope="module")
+def guarded_chain(built_chain: Chain) -> Chain:
+    guarded = built_chain.copy()
+    for one, scope in ((GINA, "consent"), (PAUL, "read")):
+        envelopes = sealed(K, 1, one) | sealed(K[3:4], 2, one)
+        guarded.submit(DOCTOR_A, "guardians:Appoint", appointed(one, scopes=[scope]), envelopes)
+    return guarded
+
+
+GUARDIAN_ROWS = [
+    *(
+        Row(f"by a guardian {why}", "GUARDIAN_SCOPE", caller, function, arguments, transient)
+        for why, caller in (("who reads only", PROXY), ("of another hospital", FORGED_GUARDIAN))
+        for function, arguments, transient in (
+            ("consents:Grant", DENY, {}),
+            ("consents:PreviewRevoke", {"patient": ALICE, "everything": True}, {}),
+            ("consents:Revoke", {"patient": ALICE, "everything": True}, {}),
+            ("consents:List", {"patient": ALICE}, {}),
+            ("consents:Explain", EXPLAIN, {}),
+            ("consents:OrderText", {"patient": ALICE, "id": NEW}, {}),
+            ("keys:PreviewRotate", {"patient": ALICE, "compartments": [K[4]]}, {}),
+            ("keys:Rotate", ROTATE, GUARDED),
+            ("keys:GetForHanding", {"patient": ALICE}, {}),
+            ("patients:PreviewAddCompartment", ADD, {}),
+            ("patients:AddCompartment", ADD, ADDED | sealed([LATER], 1, GINA, PAUL)),
+        )
+    ),
+    Row("by a guardian", "ROLE_FORBIDDEN", GUARDIAN, "consents:Order", ORDER, TEXT),
+    Row("by a guardian who does not read", "GUARDIAN_SCOPE", GUARDIAN, "sessions:Open", opened("x", "PATRQT")),
+    rotate("not for the guardians", "ENVELOPE_MISSING", GUARDIAN),
+    add("not for the guardians", "ENVELOPE_MISSING", GUARDIAN),
+]
+GUARDIAN_SUCCESSES = [
+    Success("by a guardian", GUARDIAN, "consents:Grant", DENY),
+    Success("by a guardian", GUARDIAN, "consents:PreviewRevoke", {"patient": ALICE, "everything": True}),
+    Success("by a guardian", GUARDIAN, "consents:List", {"patient": ALICE}),
+    Success("by a guardian", GUARDIAN, "consents:Explain", EXPLAIN),
+    Success("by a guardian", GUARDIAN, "keys:PreviewRotate", {"patient": ALICE, "compartments": [K[4]]}),
+    Success("by a guardian", GUARDIAN, "keys:Rotate", ROTATE, GUARDED),
+    Success("by a guardian", GUARDIAN, "keys:GetForHanding", {"patient": ALICE}),
+    Success("by a guardian", GUARDIAN, "patients:PreviewAddCompartment", ADD),
+    Success("by a guardian", GUARDIAN, "patients:AddCompartment", ADD, ADDED | sealed([LATER], 1, GINA, PAUL)),
+]
+
+
+@pytest.mark.parametrize("row", GUARDIAN_ROWS, ids=by_name)
+def test_refused_with_guardians(guarded_chain: Chain, row: Row) -> None:
+    check_refused(guarded_chain.copy(), row)
+
+
+@pytest.mark.parametrize("row", GUARDIAN_SUCCESSES, ids=by_name)
+def test_a_guardian_who_consents_does_all_that_the_patient_does(guarded_chain: Chain, row: Success) -> None:
+    guarded_chain.copy().call(row.caller, row.function, row.arguments, row.transient)
+
+
+def test_a_guardian_gets_its_own_envelopes_of_every_epoch(guarded_chain: Chain) -> None:
+    found = guarded_chain.evaluate(GUARDIAN, "keys:GetForHanding", {"patient": ALICE})["envelopes"]
+    assert [(one["compartment"], one["epoch"]) for one in found] == [
+        *((one, 1) for one in K[:4]),
+        (K[3], 2),
+        (K[4], 1),
+    ]
