@@ -5,9 +5,14 @@ HEALTHCHAIN_REWRITE=1 writes the transcript anew; look at the difference before 
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 from pathlib import Path
+
+import pytest
+
+from healthchain.app.scenarios import governance as scenario
 
 from .program import process
 
@@ -50,3 +55,18 @@ def test_every_fact_and_the_transcript() -> None:
     if os.environ.get("HEALTHCHAIN_REWRITE"):
         TRANSCRIPT.write_text(told)
     assert told == TRANSCRIPT.read_text()
+
+
+def test_the_facts_are_observed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where comments do not open and what is read differs each time, the scenario says so."""
+
+    async def garbled(*_: object) -> str:
+        return "?"
+
+    monkeypatch.setattr("healthchain.records.governing.sealed_comment", garbled)
+    monkeypatch.setattr("healthchain.app.scenarios.governance.canonical_json", lambda raw: raw + os.urandom(1))
+    told: list[str] = []
+    facts = asyncio.run(scenario.run(tmp_path / "consortium", told.append))
+    assert any("0 of 4 administrators open it" in one for one in told)
+    assert facts.policy.comment_opens_for == 0
+    assert (facts.suspended.read_before_and_after_equal, facts.added.read_identical) == (False, False)
