@@ -5,11 +5,15 @@ from __future__ import annotations
 import base64
 from typing import Any
 
+import msgspec
 import pytest
 
 from healthchain.chaincode.stub import Caller
 from healthchain.contract import commitments
 from healthchain.contract.commitments import Part
+from healthchain.contract.ids import Role
+from healthchain.contract.policies import IN_FORCE, POLICIES, Permission
+from healthchain.ledger.view import Value
 
 from .chain import START_MS, Chain
 from .claims_stage import (
@@ -45,6 +49,7 @@ from .consortium import (
     PATIENT,
     STRANGER,
     K,
+    person,
     write,
 )
 from .table import Row, Success, by_name, check_refused
@@ -219,6 +224,32 @@ def test_exactly_the_attached_versions_go_to_the_payer(chain: Chain) -> None:
     assert (found["record"], found["version"], base64.b64decode(found["body"])) == (R1, 1, f"{R1} 1".encode())
     chain.submit(DOCTOR_A, "records:Erase", {"patient": ALICE, "records": [R1]})
     assert chain.evaluate(AGENT, "claims:Records", ATTACHED)["records"] == [{"record": R1, "version": 1, "body": None}]
+
+
+def agree_on(chain: Chain, **changes: Any) -> None:
+    """Other policies, as a proposal would bring them into force."""
+    key = POLICIES.key(IN_FORCE)
+    held = chain.memory.state[key]
+    policies = POLICIES.decode(held.value)
+    assert policies is not None
+    value = msgspec.json.encode(msgspec.structs.replace(policies, **changes))
+    chain.memory.state[key] = Value(value, held.version)
+
+
+def test_what_was_purged_stays_away_when_claims_are_kept_longer(chain: Chain) -> None:
+    claim = IN_STATE["withdrawn"]
+    chain.now_ms += 90 * DAY
+    chain.submit(AGENT, "claims:Purge", chosen(claim))
+    agree_on(chain, claim_kept_ms=1000 * DAY)
+    check_refused(chain, Row("purged", "CLAIM_PURGED", AGENT, "claims:Records", chosen(claim, line=1)))
+
+
+def test_only_who_may_oversee_settles_a_dispute_for_the_agency(chain: Chain) -> None:
+    administrator = person("Agency", "admin", "administrator")
+    assert chain.evaluate(administrator, "claims:OpenAmount", opening()) == {"holds": True}
+    agree_on(chain, roles={Permission.OVERSEE: (Role.HEALTH_OFFICER,)})
+    check_refused(chain, Row("narrowed", "ROLE_FORBIDDEN", administrator, "claims:OpenAmount", opening()))
+    assert chain.evaluate(OFFICER, "claims:OpenAmount", opening()) == {"holds": True}
 
 
 def test_another_payer_gets_its_own_claims_records(chain: Chain) -> None:

@@ -15,6 +15,7 @@ from .claims_stage import (
     E3,
     E_B,
     ERASED,
+    FIRST,
     FUTURE,
     GRANTED,
     GUARDIAN,
@@ -438,6 +439,41 @@ def test_an_amended_encounter_counts_from_its_first_version(chain: Chain) -> Non
     copy.submit(DOCTOR_A, "claims:Submit", SUBMIT, BODY)
     chain.now_ms += 1
     check_refused(chain, late)
+
+
+def test_another_hospitals_authorisation_is_none(chain: Chain) -> None:
+    """Hospital B bills its own encounter, which A's authorisation does not cover and its own does."""
+    bind = {"patient": ALICE, "record": E_B, "commitment": digest("secret", E_B)}
+    chain.submit(DOCTOR_B, "claims:BindEncounter", bind)
+
+    def billed(authorisation: str) -> dict[str, Any]:
+        return claimed(NEW, line(NEW, 1, encounter=E_B, records=[], authorisation=authorisation))
+
+    check_refused(chain, Row("A's", "AUTHORISATION_MISSING", DOCTOR_B, "claims:Submit", billed(GRANTED), BODY))
+    own = {"id": NEW, "patient": ALICE}
+    chain.submit(
+        DOCTOR_B, "authorisations:Request", own | {"coverage": FIRST}, message("authorisation", NEW, "request")
+    )
+    answer = own | {"granted": True, "start_ms": START_MS, "end_ms": START_MS + DAY}
+    chain.submit(AGENT, "authorisations:Answer", answer, message("authorisation", NEW, "answer"))
+    chain.submit(DOCTOR_B, "claims:Submit", billed(NEW), BODY)
+
+
+def test_a_claim_outlives_the_erasure_of_its_patient(chain: Chain) -> None:
+    """Coverages and authorisations lose their texts at once, claims when the payer is done and the time is over."""
+    chain.submit(PATIENT, "patients:Erase", {"patient": ALICE})
+
+    def texts(area: str) -> list[str]:
+        return [key for collection, key in chain.memory.values if collection == "messages" and key.startswith(area)]
+
+    assert texts("coverage/") == texts("authorisation/") == []
+    assert len(texts("claim/")) > len(IN_STATE)
+    take(chain, OPEN, "approve")
+    take(chain, OPEN, "settle")
+    row = Row("erased", "PATIENT_ERASED", DOCTOR_A, "claims:Submit", SUBMIT, BODY)
+    check_refused(chain, row)
+    chain.now_ms = START_MS + 2 * HOUR + 150 * DAY
+    chain.submit(AGENT, "claims:Purge", chosen(OPEN))
 
 
 def test_an_amended_attachment_must_be_sealed_anew(chain: Chain) -> None:

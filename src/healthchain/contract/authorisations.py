@@ -113,10 +113,10 @@ def answer(stub: Stub, arguments: Answer) -> None:
 def require_granted(
     stub: Stub, patient_id: str, authorisation_id: str, hospital: str, covered: str, at_ms: int
 ) -> None:
-    """To this hospital, under this coverage, for this time; or AUTHORISATION_MISSING."""
+    """To this hospital, under this coverage, for this time; one that is not granted is for no time."""
     found = _known(stub, patient_id, authorisation_id)
     is_theirs = found.hospital == hospital and found.coverage == covered
-    if not is_theirs or not found.granted or not found.start_ms <= at_ms < found.end_ms:
+    if not is_theirs or not found.start_ms <= at_ms < found.end_ms:
         raise refusal(Code.AUTHORISATION_MISSING)
 
 
@@ -161,6 +161,12 @@ def fetch(stub: Stub, arguments: Message) -> Sealed:
     asked = _known(stub, arguments.patient, arguments.id)
     parties.require(stub, gate, arguments.patient, asked.hospital, asked.payer)
     return Sealed(messages.fetch(stub, message(arguments.patient, arguments.id, arguments.text)))
+
+
+def purge(stub: Stub, patient_id: str) -> None:
+    """All texts, when the patient is erased."""
+    ids = [authorisation for (_, authorisation), _ in AUTHORISATIONS.scan(stub, patient_id)]
+    messages.purge(stub, [message(patient_id, one, text) for one in ids for text in Text])
 
 
 def _known(stub: Stub, patient_id: str, authorisation_id: str) -> Authorisation:

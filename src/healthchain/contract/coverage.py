@@ -96,6 +96,11 @@ def known(stub: Stub, patient_id: str, coverage_id: str) -> Coverage:
     return coverage
 
 
+def purge(stub: Stub, patient_id: str) -> None:
+    """All bodies, when the patient is erased. Claims keep theirs until the payer is done and the time is over."""
+    messages.purge(stub, [body_message(patient_id, one) for (_, one), _ in COVERAGES.scan(stub, patient_id)])
+
+
 class List(Arguments, frozen=True):
     patient: Id
 

@@ -9,7 +9,7 @@ from msgspec import Meta
 from msgspec.structs import replace
 
 from healthchain.chaincode.stub import Stub
-from healthchain.contract import consents, custody, emergency, envelopes, patients
+from healthchain.contract import authorisations, consents, coverage, custody, emergency, envelopes, patients
 from healthchain.contract.codes import Code, refusal
 from healthchain.contract.consents import CONSENTS, ConsentStatus
 from healthchain.contract.ids import BODIES, Arguments, Id, Result, Role, body_key
@@ -115,6 +115,8 @@ def _end_access(stub: Stub, patient_id: str, patient: Patient) -> None:
         if consent.status is ConsentStatus.ACTIVE:
             consents.end(stub, patient_id, consent)
     emergency.purge(stub, patient_id)
+    coverage.purge(stub, patient_id)
+    authorisations.purge(stub, patient_id)
     custody.purge(stub, patient_id)
     PATIENT_KEYS.delete(stub, patient_id)
     PATIENTS.put(stub, patients.with_status(patient, PatientStatus.ERASED), patient_id)
