@@ -230,10 +230,40 @@ class Code(StrEnum):
     DECISION_WORSE = "DECISION_WORSE", CONFLICT, "an appeal makes no line worse than it was"
     COMMITMENT_UNKNOWN = "COMMITMENT_UNKNOWN", NOT_FOUND, "the claim has no such commitment"
 
+    REPORT_UNKNOWN = "REPORT_UNKNOWN", NOT_FOUND, "there is no such case report"
+    REPORT_EXISTS = "REPORT_EXISTS", CONFLICT, "a report, follow-up or request of this id exists already"
+    REPORT_ADDRESSEE = "REPORT_ADDRESSEE", BAD_REQUEST, "cases are reported to an active agency of the consortium"
+    REPORT_TIME = "REPORT_TIME", BAD_REQUEST, "a case is not reported before it is known"
+    REPORT_OF_ANOTHER = "REPORT_OF_ANOTHER", FORBIDDEN, "the report is another hospital's, or to another agency"
+    REPORT_SEALED = "REPORT_SEALED", FORBIDDEN, "what is reported is sealed to the agency alone"
+    REPORT_ACKNOWLEDGED = "REPORT_ACKNOWLEDGED", CONFLICT, "the agency confirmed the report already"
+    REPORT_WITHDRAWN = "REPORT_WITHDRAWN", CONFLICT, "the report was withdrawn"
+    REQUEST_UNKNOWN = "REQUEST_UNKNOWN", NOT_FOUND, "no such request of the agency waits for an answer"
+
+    AGGREGATE_UNKNOWN = "AGGREGATE_UNKNOWN", NOT_FOUND, "no such table was published"
+    AGGREGATE_EXISTS = "AGGREGATE_EXISTS", CONFLICT, "a table of this id was published already"
+    AGGREGATE_SHAPE = (
+        "AGGREGATE_SHAPE",
+        BAD_REQUEST,
+        "the table has another number of cells than its axes, a place twice, or too many places",
+    )
+    AGGREGATE_OF_ANOTHER = "AGGREGATE_OF_ANOTHER", FORBIDDEN, "only the agency that published a table traces it"
+    CELL_SMALL = "CELL_SMALL", FORBIDDEN, "a count is smaller than the members agreed to publish: suppress it"
+    CELL_DERIVABLE = (
+        "CELL_DERIVABLE",
+        FORBIDDEN,
+        "a small count could be computed from this table and those published before: suppress more",
+    )
+    CELL_CONTRADICTS = (
+        "CELL_CONTRADICTS",
+        CONFLICT,
+        "no counts fit both this table and those published before",
+    )
+
     AUDIT_FORBIDDEN = (
         "AUDIT_FORBIDDEN",
         FORBIDDEN,
-        "only the patient and the custodian's administrator see the audit",
+        "only the patient, its guardians and the custodian's administrator see the audit",
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from healthchain.chaincode.dispatch import Contract
 from healthchain.contract import (
+    aggregates,
     audit,
     authorisations,
     billing,
@@ -26,11 +27,14 @@ from healthchain.contract import (
     licences,
     members,
     merging,
+    overseeing,
     patients,
     reading,
     records,
     registry,
     rekeying,
+    report_reading,
+    reports,
     reviews,
     revocation,
     sessions,
@@ -140,4 +144,20 @@ CONTRACT.evaluates("claims:Message")(claim_reading.fetch)
 CONTRACT.evaluates("claims:Records")(claim_reading.records)
 CONTRACT.evaluates("claims:OpenAmount")(claim_reading.open_amount)
 
+CONTRACT.submits("reports:File")(reports.file)
+CONTRACT.submits("reports:Acknowledge")(reports.acknowledge)
+CONTRACT.submits("reports:FollowUp")(reports.follow_up)
+CONTRACT.submits("reports:Request")(reports.request)
+CONTRACT.submits("reports:Withdraw")(reports.withdraw)
+CONTRACT.evaluates("reports:Get")(report_reading.get)
+CONTRACT.evaluates("reports:List")(report_reading.list_reports)
+CONTRACT.evaluates("reports:Overdue")(report_reading.overdue)
+CONTRACT.evaluates("reports:Message")(report_reading.fetch)
+
+CONTRACT.submits("aggregates:Publish")(aggregates.publish)
+CONTRACT.evaluates("aggregates:Get")(aggregates.get)
+CONTRACT.evaluates("aggregates:List")(aggregates.list_aggregates)
+CONTRACT.evaluates("aggregates:Trace")(aggregates.trace)
+
 CONTRACT.evaluates("audit:List")(audit.list_entries)
+CONTRACT.evaluates("audit:Oversee")(overseeing.oversee)

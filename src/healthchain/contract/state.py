@@ -30,6 +30,14 @@
 | billed | patient, record of the encounter, token | billing |
 | claim | patient, claim | claim_states |
 | claim-due | MSP id of the payer, patient, claim or authorisation | claims_due |
+| report | report | reports |
+| report-follow-up | report, follow-up | reports |
+| report-request | report, request | reports |
+| report-filed | MSP id of the hospital or the agency, report | reports |
+| report-late | MSP id of the agency, report | reports |
+| report-waiting | MSP id of the agency, report, request | reports |
+| aggregate | aggregate | aggregates |
+| aggregate-place | MSP id of the agency, finest period, finest condition, aggregate | aggregates |
 """
 
 from __future__ import annotations

@@ -1,0 +1,190 @@
+"""Whether published counts give a small one away: exact linear algebra over the groups of cases that they count.
+
+Every figure is the sum of atoms (a period, a region and a condition at their finest). Atoms that no figure tells apart
+are one unknown. Integers only, so that all endorsers agree. What is found and what is not: docs/decisions/0012.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+
+class Figure(NamedTuple):
+    """`atoms` is a set of bits; `count` is None where the figure is suppressed."""
+
+    atoms: int
+    count: int | None
+
+
+class Exposed(Exception):
+    """These atoms hold a small number of cases, and the published figures give it away."""
+
+    def __init__(self, atoms: int) -> None:
+        super().__init__("the published figures give a small count away")
+        self.atoms = atoms
+
+
+class Contradiction(Exception):
+    """No counts fit all the published figures."""
+
+
+def check(figures: Sequence[Figure], least: int) -> None:
+    """Raises Exposed if a count of 1 to least - 1 can be computed, and Contradiction.
+
+    1 every group of atoms and every suppressed figure that the equations determine; 2 every equation that bounds a
+    group from above, since no count is negative; 3 what is left of a figure less others inside it.
+    """
+    published = _published(figures)
+    groups = _groups(one.atoms for one in figures)
+    equations = _Equations()
+    for atoms, count in sorted(published.items(), key=lambda one: (one[0].bit_count(), one[0])):
+        members = _members(groups, atoms)
+        for some in [members] if count else [[one] for one in members]:
+            equations.add(some, count)
+    equations.add_zeros()
+    for atoms in [*groups, *sorted({one.atoms for one in figures if one.count is None})]:
+        count = equations.determined(_members(groups, atoms))
+        _require_large(atoms, count, least)
+    for members, count in equations.bounds():
+        _require_large(sum(groups[one] for one in members), count, least)
+    for atoms, count in _remainders(published):
+        _require_large(atoms, count, least)
+
+
+def _published(figures: Iterable[Figure]) -> dict[int, int]:
+    found: dict[int, int] = {}
+    for one in figures:
+        if one.count is not None and found.setdefault(one.atoms, one.count) != one.count:
+            raise Contradiction
+    return found
+
+
+def _require_large(atoms: int, count: int | None, least: int) -> None:
+    if count is not None and count < 0:
+        raise Contradiction
+    if count is not None and 0 < count < least:
+        raise Exposed(atoms)
+
+
+def _groups(sets: Iterable[int]) -> list[int]:
+    """The coarsest partition of all atoms of which every set is a union; disjoint sets of bits."""
+    groups: list[int] = []
+    for atoms in sorted(set(sets)):
+        left, parts = atoms, []
+        for group in groups:
+            inside = group & atoms
+            parts += [one for one in (inside, group & ~atoms) if one]
+            left &= ~inside
+        groups = [*parts, left] if left else parts
+    return groups
+
+
+def _members(groups: Sequence[int], atoms: int) -> list[int]:
+    """Numbers of the groups that make up these atoms."""
+    return [number for number, group in enumerate(groups) if group & atoms]
+
+
+def _remainders(published: dict[int, int]) -> Iterator[tuple[int, int]]:
+    """Each figure less each other one inside it, and less as many as are disjoint inside it, the largest first."""
+    ordered = sorted(published, key=lambda one: (-one.bit_count(), one))
+    for number, whole in enumerate(ordered):
+        left, count = whole, published[whole]
+        for part in ordered[number + 1 :]:
+            if part & whole == part:
+                yield whole & ~part, published[whole] - published[part]
+            if part & left == part:
+                left, count = left & ~part, count - published[part]
+        if left and left != whole:
+            yield left, count
+
+
+class _Row(NamedTuple):
+    """The sum of coefficient times unknown is `value`; all are integers."""
+
+    coefficients: dict[int, int]
+    value: int
+
+    def less(self, other: _Row, column: int) -> tuple[_Row, int]:
+        """A multiple of this row without the column, by means of the other; and by what this row was multiplied."""
+        mine, theirs = self.coefficients[column], other.coefficients[column]
+        coefficients = {one: theirs * value for one, value in self.coefficients.items()}
+        for one, value in other.coefficients.items():
+            coefficients[one] = coefficients.get(one, 0) - mine * value
+        kept = {one: value for one, value in coefficients.items() if value}
+        return _Row(kept, theirs * self.value - mine * other.value), theirs
+
+    def lowest(self) -> _Row:
+        """In lowest terms, the first coefficient positive."""
+        divisor = abs(self.value)
+        for value in self.coefficients.values():
+            divisor = _gcd(divisor, abs(value))
+        sign = 1 if next(iter(self.coefficients.values())) > 0 else -1
+        divisor *= sign
+        return _Row({one: value // divisor for one, value in self.coefficients.items()}, self.value // divisor)
+
+
+class _Equations:
+    """In reduced form: a row's pivot occurs in no other row."""
+
+    def __init__(self) -> None:
+        self._rows: dict[int, _Row] = {}
+
+    def add(self, unknowns: Iterable[int], value: int) -> None:
+        """That these unknowns add up to the value. Raises Contradiction."""
+        row, _ = self._reduced(_Row(dict.fromkeys(unknowns, 1), value))
+        if not row.coefficients:
+            if row.value:
+                raise Contradiction
+            return
+        row = row.lowest()
+        pivot = min(row.coefficients)
+        for other, known in list(self._rows.items()):
+            if pivot in known.coefficients:
+                self._rows[other] = known.less(row, pivot)[0].lowest()
+        self._rows[pivot] = row
+
+    def add_zeros(self) -> None:
+        """Counts are not negative: where some add up to 0, each is 0."""
+        zeros: set[int] = set()
+        while True:
+            found = {one for row in self._rows.values() if _is_bound(row) and not row.value for one in row.coefficients}
+            if found <= zeros:
+                return
+            for one in sorted(found - zeros):
+                self.add([one], 0)
+            zeros |= found
+
+    def determined(self, unknowns: Iterable[int]) -> int | None:
+        """What these unknowns add up to, if the equations say so."""
+        row, scale = self._reduced(_Row(dict.fromkeys(unknowns, 1), 0))
+        if row.coefficients:
+            return None
+        count, rest = divmod(-row.value, scale)
+        if rest:
+            raise Contradiction
+        return count
+
+    def bounds(self) -> Iterator[tuple[list[int], int]]:
+        """Groups of unknowns which, each taken at least once, add up to a value: so many cases or fewer."""
+        for row in self._rows.values():
+            if _is_bound(row):
+                yield sorted(row.coefficients), row.value
+
+    def _reduced(self, row: _Row) -> tuple[_Row, int]:
+        scale = 1
+        for column in list(row.coefficients):
+            if column in self._rows and column in row.coefficients:
+                row, by = row.less(self._rows[column], column)
+                scale *= by
+        return row, scale
+
+
+def _is_bound(row: _Row) -> bool:
+    return all(value > 0 for value in row.coefficients.values())
+
+
+def _gcd(a: int, b: int) -> int:
+    while b:
+        a, b = b, a % b
+    return a
