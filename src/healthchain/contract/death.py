@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from healthchain.chaincode.stub import Stub
 from healthchain.contract import life_events, patients
-from healthchain.contract.codes import Code, refusal
 from healthchain.contract.ids import Arguments, Id
 from healthchain.contract.life_events import Happening
 from healthchain.contract.members import acting
@@ -28,21 +27,19 @@ class RevokeDeath(RecordDeath, frozen=True):
 
 def record_death(stub: Stub, arguments: RecordDeath) -> None:
     """By the custodian's staff."""
-    _change(stub, arguments.patient, PatientStatus.ACTIVE, PatientStatus.DECEASED, Happening.DEATH_RECORDED)
+    _change(stub, arguments.patient, PatientStatus.DECEASED, Happening.DEATH_RECORDED)
     emit(stub, "patients:DeathRecorded", arguments.patient, ())
 
 
 def revoke_death(stub: Stub, arguments: RevokeDeath) -> None:
     """By the custodian's staff, where it was recorded by mistake."""
-    _change(stub, arguments.patient, PatientStatus.DECEASED, PatientStatus.ACTIVE, Happening.DEATH_REVOKED)
+    _change(stub, arguments.patient, PatientStatus.ACTIVE, Happening.DEATH_REVOKED)
     emit(stub, "patients:DeathRevoked", arguments.patient, ())
 
 
-def _change(stub: Stub, patient_id: str, before: PatientStatus, after: PatientStatus, happening: Happening) -> None:
+def _change(stub: Stub, patient_id: str, status: PatientStatus, happening: Happening) -> None:
     gate = acting(stub, Permission.MOVE_PATIENT)
     patient = patients.registered(stub, patient_id)
     patients.require_custodian(stub, patient)
-    if patient.status is not before:
-        raise refusal(Code.PATIENT_STATUS)
-    PATIENTS.put(stub, patients.with_status(patient, after), patient_id)
+    PATIENTS.put(stub, patients.with_status(patient, status), patient_id)
     life_events.note(stub, gate, patient_id, happening)
