@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from healthchain.chaincode.stub import Stub
 from healthchain.contract import patients
-from healthchain.contract.claim_states import CLAIMS, Claim, ClaimState, Line
+from healthchain.contract.claim_states import CLAIMS, ClaimState, Line
 from healthchain.contract.codes import Code, refusal
 from healthchain.contract.ids import Arguments, Digest, Id
 from healthchain.contract.members import acting, user_of
@@ -117,7 +117,7 @@ def _stands(stub: Stub, patient_id: str, billed: BilledLine) -> bool:
     return claim.state is not ClaimState.WITHDRAWN and not denied
 
 
-def require_primary(stub: Stub, patient_id: str, primary_id: str, hospital: str, rank: int) -> Claim:
+def require_primary(stub: Stub, patient_id: str, primary_id: str, hospital: str, rank: int) -> None:
     """The claim that this hospital's secondary one follows: adjudicated, and under a coverage that pays before."""
     primary = CLAIMS.get(stub, patient_id, primary_id)
     if primary is None:
@@ -125,4 +125,3 @@ def require_primary(stub: Stub, patient_id: str, primary_id: str, hospital: str,
     parties_fit = primary.hospital == hospital and primary.rank < rank
     if not parties_fit or not primary.adjudications:
         raise refusal(Code.PRIMARY_INVALID)
-    return primary

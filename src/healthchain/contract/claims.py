@@ -75,9 +75,12 @@ class ClaimedLine(Arguments, frozen=True):
     authorisation: Id | None = None
 
 
-class Submit(Arguments, frozen=True):
+class Chosen(Arguments, frozen=True):
     id: Id
     patient: Id
+
+
+class Submit(Chosen, frozen=True):
     coverage: Id
     lines: Annotated[tuple[ClaimedLine, ...], Meta(min_length=1, max_length=LINES_MAX)]
     total: Digest
@@ -103,9 +106,12 @@ def submit(stub: Stub, arguments: Submit) -> None:
     lines = tuple(_line(one) for one in sorted(arguments.lines, key=lambda one: one.number))
     billing.take_tokens(stub, arguments.patient, arguments.id, lines, arguments.primary)
     messages.store(stub, {message(arguments.patient, arguments.id, "body")})
-    due_ms = stub.timestamp_ms + gate.policies.claim_answer_ms
-    claim = Claim(
-        hospital=hospital,
+    _put(stub, arguments, _submitted(stub, gate, arguments, covered, lines), "claims:Submitted")
+
+
+def _submitted(stub: Stub, gate: Acting, arguments: Submit, covered: Coverage, lines: tuple[Line, ...]) -> Claim:
+    return Claim(
+        hospital=gate.caller.msp_id,
         payer=covered.payer,
         coverage=arguments.coverage,
         rank=covered.rank,
@@ -117,11 +123,8 @@ def submit(stub: Stub, arguments: Submit) -> None:
         state=ClaimState.SUBMITTED,
         state_by=gate.user,
         state_ms=stub.timestamp_ms,
-        due_ms=due_ms,
+        due_ms=stub.timestamp_ms + gate.policies.claim_answer_ms,
     )
-    CLAIMS.put(stub, claim, arguments.patient, arguments.id)
-    CLAIMS_DUE.put(stub, ClaimDue(due_ms), covered.payer, arguments.patient, arguments.id)
-    emit(stub, "claims:Submitted", arguments.patient, (arguments.id,))
 
 
 def message(patient_id: str, claim_id: str, name: str) -> str:
@@ -167,11 +170,6 @@ def _is_denied(stub: Stub, patient_id: str, patient: Patient, payer: str, header
 def _line(line: ClaimedLine) -> Line:
     records = tuple(Attachment(one.record, one.version) for one in line.records)
     return Line(line.number, line.token, line.amount, line.encounter, records, line.authorisation)
-
-
-class Chosen(Arguments, frozen=True):
-    id: Id
-    patient: Id
 
 
 class RequestInformation(Chosen, frozen=True):

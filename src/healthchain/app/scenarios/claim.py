@@ -22,7 +22,7 @@ from healthchain.contract.ids import MESSAGES
 from healthchain.errors import Refused
 from healthchain.records import claim_payer, claiming, coverage
 from healthchain.records.actor import Actor, now_ms
-from healthchain.records.bundle import ParsedBundle, parse_bundle
+from healthchain.records.bundle import Entry, ParsedBundle, parse_bundle
 from healthchain.records.claim_texts import Opening
 from healthchain.records.claiming import ClaimOptions
 from healthchain.records.coverage import Period
@@ -101,12 +101,23 @@ async def run(folder: Path, say: Say) -> Facts:
     )
 
 
+def of_type(bundle: ParsedBundle, resource_type: str) -> list[Entry]:
+    return [one for one in bundle.entries if one.resource_type == resource_type]
+
+
 def visits_claim(bundle: ParsedBundle) -> ParsedClaim:
     """One Claim with the items of the patient's own first claims, one for each visit."""
-    claims = [json.loads(one.raw) for one in bundle.entries if b'"Claim"' in one.raw[:200]][:VISITS]
+    claims = [json.loads(one.raw) for one in of_type(bundle, "Claim")[:VISITS]]
     items = [item | {"sequence": number} for number, one in enumerate(claims, 1) for item in one["item"]]
     total = {"value": sum(item["net"]["value"] for item in items), "currency": items[0]["net"]["currency"]}
     return parse_claim(json.dumps(claims[0] | {"item": items, "total": total}).encode())
+
+
+def visits_explanations(bundle: ParsedBundle) -> tuple[str, ...]:
+    """The URLs of the patient's own explanations of benefit for these visits."""
+    claims = {one.full_url for one in of_type(bundle, "Claim")[:VISITS]}
+    explanations = of_type(bundle, "ExplanationOfBenefit")
+    return tuple(one.full_url for one in explanations if json.loads(one.raw)["claim"]["reference"] in claims)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +131,7 @@ class Story:
     herself: Actor
     patient: str
     claim: ParsedClaim
+    explanations: tuple[str, ...]
     primary: str
     secondary: str
 
@@ -129,12 +141,13 @@ class Story:
         imported = await import_bundle(hospital, bundle)
         say(f"The hospital imports a patient: {imported.resources} FHIR resources, among them the visits and claims.")
         period = Period(now_ms() - DAY_MS, now_ms() + 365 * DAY_MS)
-        primary = await coverage.enrol(payer, imported.patient, "Health plan", period)
+        plan = of_type(bundle, "Coverage")[0].raw.decode()
+        primary = await coverage.enrol(payer, imported.patient, plan, period)
         secondary = await coverage.enrol(payer, imported.patient, "Supplement", period, rank=2)
         say("The insurer covers the patient by two plans, a primary and a secondary; which plans is sealed.")
         herself = consortium.patient(imported.patient)
-        claim = visits_claim(bundle)
-        return cls(consortium, say, hospital, payer, herself, imported.patient, claim, primary, secondary)
+        about = (imported.patient, visits_claim(bundle), visits_explanations(bundle))
+        return cls(consortium, say, hospital, payer, herself, *about, primary, secondary)
 
     async def submit(self) -> str:
         asked = await coverage.ask_authorisation(self.hospital.actor, self.patient, self.primary, "Three examinations.")
@@ -240,7 +253,7 @@ class Story:
 
     async def coordinated(self, claim_id: str) -> Money:
         """The secondary coverage pays what the primary one left of the second visit."""
-        options = ClaimOptions(self.secondary, primary=claim_id)
+        options = ClaimOptions(self.secondary, primary=claim_id, attached=self.explanations)
         second = await claiming.submit(self.hospital, self.patient, self.claim, options)
         left = {one.number: Money(0, one.billed.currency) for one in self.claim.items}
         for one in (await claiming.explanation_of(self.payer, self.patient, claim_id)).lines:
@@ -250,5 +263,8 @@ class Story:
         decisions = [ItemDecision(number, amount, PRIOR_PAYER) for number, amount in left.items()]
         await claim_payer.adjudicate(self.payer, self.patient, second, decisions)
         paid = await claim_payer.settle(self.payer, self.patient, second)
-        self.say(f"Now that the primary coverage was explained, the secondary takes the same visits: it pays {paid}.")
+        self.say(
+            f"Now that the primary coverage was explained, the secondary takes the same visits, with"
+            f" {len(self.explanations)} explanations of benefit attached: it pays {paid}."
+        )
         return paid
