@@ -167,6 +167,8 @@ OFFERED_ROWS = [
     Row("by the patient", "ROLE_FORBIDDEN", PATIENT, "custody:Refuse", OF_ALICE),
     Row("by the custodian", "TRANSFER_UNKNOWN", DOCTOR_A, "custody:Refuse", OF_ALICE),
     Row("by the agency", "TRANSFER_UNKNOWN", OFFICER, "custody:Refuse", OF_ALICE),
+    Row("of an unknown patient", "PATIENT_UNKNOWN", DOCTOR_B, "custody:Refuse", {"patient": CAROL}),
+    Row("too late", "TRANSFER_UNKNOWN", DOCTOR_B, "custody:Refuse", OF_ALICE, later_ms=7 * DAY),
     Row("by a stranger", "MEMBER_UNKNOWN", STRANGER, "custody:OfferedKeys", OF_ALICE),
     Row("by the patient", "ROLE_FORBIDDEN", PATIENT, "custody:OfferedKeys", OF_ALICE),
     Row("by the custodian", "TRANSFER_UNKNOWN", DOCTOR_A, "custody:OfferedKeys", OF_ALICE),
@@ -371,15 +373,19 @@ def test_an_offer_that_ends_leaves_nothing(offered: Chain, caller: Caller, funct
     assert len(messages(offered)) == 1
     offered.submit(caller, function, OF_ALICE)
     assert messages(offered) == set()
+    assert offered.evaluate(DOCTOR_A, "patients:Get", OF_ALICE)["rekey"] == list(K)  # hospital B may know the keys
     gone = Row("gone", "TRANSFER_UNKNOWN", DOCTOR_B, "custody:Accept", OF_ALICE, all_keys("HospitalB"))
     check_refused(offered, gone)
     offered.submit(DOCTOR_A, "custody:Offer", OFFER | {"id": LATER}, message(LATER))
 
 
-def test_an_offer_that_is_over_is_replaced(offered: Chain) -> None:
+def test_an_offer_that_is_over_is_withdrawn_before_the_next(offered: Chain) -> None:
     offered.now_ms += 7 * DAY
     again = OFFER | {"id": LATER, "end_ms": offered.now_ms + DAY}
-    check_refused(offered, offer("same id", "TRANSFER_EXISTS", end_ms=offered.now_ms + DAY))
+    over = Row("over", "TRANSFER_EXISTS", DOCTOR_A, "custody:Offer", again, message(LATER))
+    check_refused(offered, over)
+    offered.submit(DOCTOR_A, "custody:Withdraw", OF_ALICE)
+    rotate(offered, DOCTOR_A)
     offered.submit(DOCTOR_A, "custody:Offer", again, message(LATER))
     assert messages(offered) == set(message(LATER))
     assert offered.evaluate(DOCTOR_B, "custody:OfferedKeys", OF_ALICE)["id"] == LATER

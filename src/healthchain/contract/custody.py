@@ -1,9 +1,9 @@
 """Custody of a patient passes to another hospital: offered and accepted, or assigned by the agency.
 
 The offer carries the compartments' keys in a message sealed to the new custodian, which seals them to itself when it
-accepts. So an offer gives nobody an envelope, and withdrawing it leaves nothing. An agency has no keys: after it has
-assigned a custodian, the patient or a guardian hands them over. Either way the old custodian's right ends at once, and
-all compartments are due for new keys (`rekeying`).
+accepts. An agency has no keys: after it has assigned a custodian, the patient or a guardian hands them over. Either way
+the old custodian's right ends at once. Whatever becomes of an offer, somebody has keys that it should no longer have, so
+all compartments are due for new ones (`rekeying`).
 """
 
 from __future__ import annotations
@@ -47,18 +47,15 @@ class Offer(Arguments, frozen=True):
 
 
 def offer(stub: Stub, arguments: Offer) -> None:
-    """By the custodian's staff; one that is over is replaced. Transient: `offered_keys`, sealed to the hospital."""
+    """By the custodian's staff, once an earlier one is withdrawn. Transient: `offered_keys`, sealed to the hospital."""
     gate = acting(stub, Permission.MOVE_PATIENT)
     patient = patients.allowing(stub, arguments.patient, Use.KEEP)
     patients.require_custodian(stub, patient)
     _require_hospital(stub, arguments.to, patient)
     if not stub.timestamp_ms < arguments.end_ms:
         raise refusal(Code.PERIOD_INVALID)
-    before = TRANSFERS.get(stub, arguments.patient)
-    if before is not None:
-        if stub.timestamp_ms < before.end_ms or before.id == arguments.id:
-            raise refusal(Code.TRANSFER_EXISTS)
-        messages.purge(stub, [offered_keys(arguments.patient, before.id)])
+    if TRANSFERS.get(stub, arguments.patient) is not None:
+        raise refusal(Code.TRANSFER_EXISTS)
     messages.store(stub, {offered_keys(arguments.patient, arguments.id)})
     transfer = Transfer(
         id=arguments.id,
@@ -95,13 +92,14 @@ class Fetch(Withdraw, frozen=True):
 
 
 def withdraw(stub: Stub, arguments: Withdraw) -> None:
-    """By the custodian's staff."""
+    """By the custodian's staff, also of an offer that is over."""
     gate = acting(stub, Permission.MOVE_PATIENT)
-    patients.require_custodian(stub, patients.registered(stub, arguments.patient))
+    patient = patients.registered(stub, arguments.patient)
+    patients.require_custodian(stub, patient)
     transfer = TRANSFERS.get(stub, arguments.patient)
     if transfer is None:
         raise refusal(Code.TRANSFER_UNKNOWN)
-    _end_offer(stub, arguments.patient, transfer)
+    _decline(stub, arguments.patient, patient, transfer)
     life_events.note(stub, gate, arguments.patient, Happening.CUSTODY_WITHDRAWN, transfer.to)
     emit(stub, "custody:Withdrawn", arguments.patient, (transfer.id,))
 
@@ -109,8 +107,9 @@ def withdraw(stub: Stub, arguments: Withdraw) -> None:
 def refuse(stub: Stub, arguments: Refuse) -> None:
     """By staff of the hospital to which it was offered."""
     gate = acting(stub, Permission.MOVE_PATIENT)
+    patient = patients.registered(stub, arguments.patient)
     transfer = _offered(stub, arguments.patient)
-    _end_offer(stub, arguments.patient, transfer)
+    _decline(stub, arguments.patient, patient, transfer)
     life_events.note(stub, gate, arguments.patient, Happening.CUSTODY_REFUSED, transfer.to)
     emit(stub, "custody:Refused", arguments.patient, (transfer.id,))
 
@@ -188,7 +187,7 @@ def purge(stub: Stub, patient_id: str) -> None:
 def _pass(stub: Stub, patient_id: str, patient: Patient, to: str) -> None:
     """The old custodian's envelopes go, and the new one's consents: it needs none. Who registered the patient stays."""
     left = patients.without(stub, patient, patient.custodian)
-    PATIENTS.put(stub, replace(left, custodian=to, rekey=tuple(sorted(patient.compartments))), patient_id)
+    PATIENTS.put(stub, replace(_all_due(left), custodian=to), patient_id)
     entry = CUSTODY.get(stub, patient.custodian, patient_id)
     assert entry is not None, "every patient is in its custodian's index"
     CUSTODY.delete(stub, patient.custodian, patient_id)
@@ -204,6 +203,15 @@ def _offered(stub: Stub, patient_id: str) -> Transfer:
     if transfer is None or transfer.to != stub.caller.msp_id or stub.timestamp_ms >= transfer.end_ms:
         raise refusal(Code.TRANSFER_UNKNOWN)
     return transfer
+
+
+def _decline(stub: Stub, patient_id: str, patient: Patient, transfer: Transfer) -> None:
+    _end_offer(stub, patient_id, transfer)
+    PATIENTS.put(stub, _all_due(patient), patient_id)
+
+
+def _all_due(patient: Patient) -> Patient:
+    return replace(patient, rekey=tuple(sorted(patient.compartments)))
 
 
 def _end_offer(stub: Stub, patient_id: str, transfer: Transfer) -> None:

@@ -47,13 +47,14 @@ async def offer(custodian: Actor, patient: str, to: str, lasts_ms: int = OFFER_M
 
 
 async def withdraw(custodian: Actor, patient: str) -> None:
-    """Raises Refused."""
-    await custodian.submit("custody:Withdraw", custody.Withdraw(patient=patient))
+    """New keys follow at once, since the other hospital may know the old ones. Raises Refused."""
+    await repeated_on_conflict(partial(custodian.submit, "custody:Withdraw", custody.Withdraw(patient=patient)))
+    await rotate(custodian, patient)
 
 
 async def refuse(offered: Actor, patient: str) -> None:
-    """By the hospital to which it was offered. Raises Refused."""
-    await offered.submit("custody:Refuse", custody.Refuse(patient=patient))
+    """By the hospital to which it was offered; the custodian's next import renews the keys. Raises Refused."""
+    await repeated_on_conflict(partial(offered.submit, "custody:Refuse", custody.Refuse(patient=patient)))
 
 
 async def accept(taking: Custodian, patient: str) -> None:
