@@ -178,6 +178,13 @@ def test_each_sees_its_own_claims(chain: Chain) -> None:
     assert seen(DOCTOR_B) == seen(OTHER_AGENT) == 0
 
 
+def test_the_keys_of_guardians_for_claims_go_with_a_claim(chain: Chain) -> None:
+    """Not of those for reading, and not once the office is over."""
+    assert list(chain.evaluate(AGENT, "claims:Get", GET)["guardians"]) == [GUARDIAN.common_name]
+    chain.now_ms = START_MS + 365 * DAY
+    assert chain.evaluate(AGENT, "claims:Get", GET)["guardians"] == {}
+
+
 def test_what_waits_for_a_payer_and_what_is_overdue(chain: Chain) -> None:
     def due(caller: Caller) -> dict[str, bool]:
         return {one["id"]: one["overdue"] for one in chain.evaluate(caller, "claims:Due", {})["due"]}

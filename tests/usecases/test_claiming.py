@@ -13,6 +13,7 @@ from healthchain.app.consortium import Consortium
 from healthchain.config import CHAINCODE
 from healthchain.contract.claims import message
 from healthchain.contract.commitments import Part
+from healthchain.contract.guardians import Scope
 from healthchain.contract.ids import MESSAGES
 from healthchain.errors import BadInput
 from healthchain.records import claim_payer, claiming, coverage
@@ -21,6 +22,8 @@ from healthchain.records.claim_texts import BodyLine, ClaimFalse, Opening, check
 from healthchain.records.claiming import ClaimOptions
 from healthchain.records.coverage import Period
 from healthchain.records.fhir_claims import ItemDecision, Money, ParsedClaim, money, parse_claim
+from healthchain.records.guardians import Office, appoint
+from healthchain.records.keyring import random_id
 from healthchain.records.sealing import MessageContext, SealBroken, open_message
 
 from .bundles import simple
@@ -39,6 +42,7 @@ from .consortium import (
 
 ENCOUNTER = "urn:uuid:00000000-0000-4000-8000-0000000000e1"
 USD = "USD"
+FOLLOWS, READS = random_id(), random_id()
 
 
 def fhir_claim(amounts: Sequence[float], encounter: str) -> ParsedClaim:
@@ -147,6 +151,28 @@ def test_one_service_is_paid_once_by_primary_and_then_secondary(folder: Path) ->
         assert (await claiming.get(payer, patient, second)).primary == first
         await claiming.withdraw(hospital.actor, patient, second)
         assert await code(claiming.submit(hospital, patient, rest, ClaimOptions(secondary))) == "BILLED_TWICE"
+        assert_equal_peers(consortium)
+
+    within(folder, work)
+
+
+def test_a_guardian_follows_a_claim_and_appeals(folder: Path) -> None:
+    """Everything is sealed to one for claims, also by the payer; one for reading sees nothing of it."""
+
+    async def work(consortium: Consortium) -> None:
+        patient, url, covered = await stage(consortium)
+        hospital, payer = consortium.custodian(HOSPITAL), consortium.staff(INSURER, "claims-agent")
+        for guardian, scope in ((FOLLOWS, Scope.CLAIMS), (READS, Scope.READ)):
+            office = Office(guardian, consortium.enrol_guardian(guardian, HOSPITAL), (scope,), now_ms() + DAY_MS)
+            await appoint(hospital.actor, patient, office)
+        claim_id = await claiming.submit(hospital, patient, fhir_claim([125.0], url), ClaimOptions(covered))
+        await claim_payer.adjudicate(payer, patient, claim_id, [ItemDecision(1, Money(0, USD), "197")])
+        follows = consortium.guardian(FOLLOWS)
+        assert (await claiming.body_of(follows, patient, claim_id)).total.minor == 12500
+        assert (await claiming.explanation_of(follows, patient, claim_id)).lines[0].carc == "197"
+        await claiming.appeal(follows, patient, claim_id, "It was authorised.")
+        assert await claiming.text_of(payer, patient, claim_id, "appeal-1") == "It was authorised."
+        assert await code(claiming.body_of(consortium.guardian(READS), patient, claim_id)) == "GUARDIAN_SCOPE"
         assert_equal_peers(consortium)
 
     within(folder, work)

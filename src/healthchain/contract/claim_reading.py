@@ -13,6 +13,7 @@ from healthchain.contract.claim_states import CLAIMS, Attachment, Claim
 from healthchain.contract.claims import LineNumber, known, message
 from healthchain.contract.codes import Code, refusal
 from healthchain.contract.commitments import Currency, Minor, Part, Salt
+from healthchain.contract.guardians import GUARDIANS, Scope
 from healthchain.contract.ids import BODIES, PERSONS, Arguments, Id, Kind, Result, body_key
 from healthchain.contract.members import acting
 from healthchain.contract.policies import Permission
@@ -29,9 +30,14 @@ class ListedClaim(Claim, frozen=True, kw_only=True):
 
 
 class ShownClaim(ListedClaim, Result, frozen=True, kw_only=True):
-    """`encounters` are the commitments to the secrets that the lines' tokens are keyed by, by record."""
+    """What a party needs for its next step.
+
+    `encounters` are the commitments to the secrets that the lines' tokens are keyed by, by record; `guardians` the
+    public keys of those for claims, to whom texts are sealed too.
+    """
 
     encounters: dict[str, bytes]
+    guardians: dict[str, bytes]
 
 
 def get(stub: Stub, arguments: Get) -> ShownClaim:
@@ -40,7 +46,12 @@ def get(stub: Stub, arguments: Get) -> ShownClaim:
     for record in sorted({one.encounter for one in claim.lines}):
         bound = billing.bound_encounter(stub, arguments.patient, record, claim.hospital)
         encounters[record] = bound.commitment
-    return ShownClaim(id=arguments.id, encounters=encounters, **asdict(claim))
+    guardians = {
+        guardian: one.public_key
+        for (_, guardian), one in GUARDIANS.scan(stub, arguments.patient)
+        if Scope.CLAIMS in one.scopes and one.lasts(stub.timestamp_ms)
+    }
+    return ShownClaim(id=arguments.id, encounters=encounters, guardians=guardians, **asdict(claim))
 
 
 class List(Arguments, frozen=True):

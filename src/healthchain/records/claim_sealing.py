@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from functools import partial
 from typing import TypeVar
 
@@ -21,11 +21,16 @@ _Text = TypeVar("_Text", bound=msgspec.Struct)
 
 
 async def sealed_to_parties(
-    actor: Actor, patient: str, organisations: Collection[str], place: str, text: msgspec.Struct | str
+    actor: Actor,
+    patient: str,
+    organisations: Collection[str],
+    place: str,
+    text: msgspec.Struct | str,
+    guardians: Mapping[str, bytes] | None = None,
 ) -> dict[str, bytes]:
-    """Transient data: this message, to these organisations and the patient. Raises BadInput."""
+    """Transient data: this message, to these organisations, the patient, and guardians if their keys are given."""
     plain = text.encode() if isinstance(text, str) else msgspec.json.encode(text)
-    public_keys = await _public_keys(actor, patient, organisations)
+    public_keys = await _public_keys(actor, patient, organisations) | dict(guardians or {})
     return {place: seal_message(public_keys, MessageContext(actor.channel, place), plain)}
 
 
@@ -46,7 +51,8 @@ async def take_step(
 ) -> None:
     """A step of a claim with its sealed text. Raises Refused."""
     place = message(step.patient, shown.id, name)
-    sealed = await sealed_to_parties(actor, step.patient, (shown.hospital, shown.payer), place, text)
+    parties = (shown.hospital, shown.payer)
+    sealed = await sealed_to_parties(actor, step.patient, parties, place, text, shown.guardians)
     await repeated_on_conflict(partial(actor.submit, function, step, sealed))
 
 
