@@ -2,8 +2,8 @@
 
 The offer carries the compartments' keys in a message sealed to the new custodian, which seals them to itself when it
 accepts. An agency has no keys: after it has assigned a custodian, the patient or a guardian hands them over. Either way
-the old custodian's right ends at once. Whatever becomes of an offer, somebody has keys that it should no longer have, so
-all compartments are due for new ones (`rekeying`).
+the old custodian's right ends at once. Whatever becomes of an offer, somebody has keys who should no longer have them,
+so all compartments are due for new ones (`rekeying`). See docs/decisions/0014.
 """
 
 from __future__ import annotations
