@@ -15,7 +15,7 @@ OPEN, CONFIRMED, WITHDRAWN, LATE, BY_B, ELSEWHERE = (
     ident(f"report {one}") for one in ("open", "confirmed", "withdrawn", "late", "by b", "elsewhere")
 )
 ASKED, ANSWERED, ANSWER = (ident(f"request {one}") for one in ("asked", "answered", "answer"))
-WEEK = ident("week")
+MONTH = ident("month")
 RECEIPTS = "A" * 43 + "="
 
 
@@ -32,10 +32,10 @@ def category(code: str, *parts: str) -> dict[str, Any]:
 
 
 def table(name: str, regions: list[dict[str, Any]], cells: list[int | None], **changes: Any) -> dict[str, Any]:
-    """Of one week and one condition, by region."""
+    """Of one month and one condition, by region."""
     return {
         "id": ident(name),
-        "periods": [category("2024-W07")],
+        "periods": [category("2024-02")],
         "regions": regions,
         "conditions": [category("444814009")],
         "cells": cells,
@@ -48,7 +48,7 @@ def receipts(name: str) -> dict[str, bytes]:
 
 
 def outbreak_chain() -> Chain:
-    """The late report is of a case known three days ago. Of the week: north 20, all 31, east and south suppressed.
+    """The late report is of a case known three days ago. Of the month: north 20, all 31, east and south suppressed.
 
     Two requests about the open report: one answered, one due in a day.
     """
@@ -69,8 +69,8 @@ def outbreak_chain() -> Chain:
         chain.submit(OFFICER, "reports:Request", ask, text(OPEN, "request", asked))
     answer = {"id": ANSWER, "report": OPEN, "request": ANSWERED}
     chain.submit(DOCTOR_A, "reports:FollowUp", answer, text(OPEN, "follow-up", ANSWER))
-    week = table("week", REGIONS, [20, None, None, 31])
-    chain.submit(OFFICER, "aggregates:Publish", week, receipts("week"))
+    month = table("month", REGIONS, [20, None, None, 31])
+    chain.submit(OFFICER, "aggregates:Publish", month, receipts("month"))
     return chain
 
 

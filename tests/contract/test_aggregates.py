@@ -6,18 +6,19 @@ import pytest
 
 from .chain import Chain
 from .consortium import ADMIN_A, AGENT, DOCTOR_A, NOBODY, OFFICER, PATIENT, STRANGER, ident, person
-from .outbreak_stage import OTHER_OFFICER, REGIONS, WEEK, category, outbreak_chain, receipts, table
+from .outbreak_stage import MONTH, OTHER_OFFICER, REGIONS, category, outbreak_chain, receipts, table
 from .table import Row, Success, by_name, check_refused
 
 NAME = "new"
 SENT = receipts(NAME)
 NORTH, EAST, SOUTH, ALL = REGIONS
 WEST = category("west")
-NEXT = [category("2024-W08")]
+NEXT = [category("2024-03")]
 TABLE = table(NAME, [WEST, category("far")], [None, 7])
+YEARLY = table(NAME, [WEST], [7], periods=[category("2024")])
 COASTS = category("coasts", "east", "west")
 INLAND = category("inland", "north", "east")
-TWO_WEEKS = [category("W07-W08", "2024-W07", "2024-W08")]
+TWO_MONTHS = [category("Q1", "2024-02", "2024-03")]
 
 PUBLISH_ROWS = [
     Row("by a stranger", "MEMBER_UNKNOWN", STRANGER, "aggregates:Publish", TABLE, SENT),
@@ -25,7 +26,7 @@ PUBLISH_ROWS = [
     Row("by an insurer", "ROLE_FORBIDDEN", AGENT, "aggregates:Publish", TABLE, SENT),
     Row("by a patient", "ROLE_FORBIDDEN", PATIENT, "aggregates:Publish", TABLE, SENT),
     Row("by nobody", "ROLE_FORBIDDEN", NOBODY, "aggregates:Publish", TABLE, SENT),
-    Row("twice", "AGGREGATE_EXISTS", OFFICER, "aggregates:Publish", TABLE | {"id": WEEK}, receipts("week")),
+    Row("twice", "AGGREGATE_EXISTS", OFFICER, "aggregates:Publish", TABLE | {"id": MONTH}, receipts("month")),
     Row("a cell too few", "AGGREGATE_SHAPE", OFFICER, "aggregates:Publish", TABLE | {"cells": [7]}, SENT),
     Row("a cell too many", "AGGREGATE_SHAPE", OFFICER, "aggregates:Publish", TABLE | {"cells": [7] * 3}, SENT),
     Row("a code twice", "AGGREGATE_SHAPE", OFFICER, "aggregates:Publish", table(NAME, [WEST, WEST], [7, 7]), SENT),
@@ -49,6 +50,9 @@ PUBLISH_ROWS = [
             conditions=[category("any", *(f"c{one}" for one in range(101)))],
         ),
         SENT,
+    ),
+    Row(
+        "by the year", "ARGUMENTS_INVALID", OFFICER, "aggregates:Publish", TABLE | {"periods": [category("2024")]}, SENT
     ),
     Row("no cells", "ARGUMENTS_INVALID", OFFICER, "aggregates:Publish", TABLE | {"cells": []}, SENT),
     Row("a negative count", "ARGUMENTS_INVALID", OFFICER, "aggregates:Publish", TABLE | {"cells": [-1, 7]}, SENT),
@@ -79,11 +83,11 @@ PUBLISH_ROWS = [
         SENT,
     ),
     Row(
-        "a sum that differs by a week",
+        "a sum that differs by a month",
         "CELL_DERIVABLE",
         OFFICER,
         "aggregates:Publish",
-        table(NAME, [NORTH], [23], periods=TWO_WEEKS),
+        table(NAME, [NORTH], [23], periods=TWO_MONTHS),
         SENT,
     ),
     Row(
@@ -100,16 +104,16 @@ PUBLISH_ROWS = [
 
 ROWS = [
     *PUBLISH_ROWS,
-    Row("by a stranger", "MEMBER_UNKNOWN", STRANGER, "aggregates:Get", {"id": WEEK}),
-    Row("by nobody", "ROLE_FORBIDDEN", NOBODY, "aggregates:Get", {"id": WEEK}),
+    Row("by a stranger", "MEMBER_UNKNOWN", STRANGER, "aggregates:Get", {"id": MONTH}),
+    Row("by nobody", "ROLE_FORBIDDEN", NOBODY, "aggregates:Get", {"id": MONTH}),
     Row("of no such id", "AGGREGATE_UNKNOWN", AGENT, "aggregates:Get", {"id": ident(NAME)}),
     Row("by a stranger", "MEMBER_UNKNOWN", STRANGER, "aggregates:List", {}),
     Row("by nobody", "ROLE_FORBIDDEN", NOBODY, "aggregates:List", {}),
     Row("of none", "ARGUMENTS_INVALID", AGENT, "aggregates:List", {"limit": 0}),
-    Row("by a stranger", "MEMBER_UNKNOWN", STRANGER, "aggregates:Trace", {"id": WEEK}),
-    Row("by a hospital", "ROLE_FORBIDDEN", DOCTOR_A, "aggregates:Trace", {"id": WEEK}),
-    Row("by an insurer", "ROLE_FORBIDDEN", AGENT, "aggregates:Trace", {"id": WEEK}),
-    Row("by another agency", "AGGREGATE_OF_ANOTHER", OTHER_OFFICER, "aggregates:Trace", {"id": WEEK}),
+    Row("by a stranger", "MEMBER_UNKNOWN", STRANGER, "aggregates:Trace", {"id": MONTH}),
+    Row("by a hospital", "ROLE_FORBIDDEN", DOCTOR_A, "aggregates:Trace", {"id": MONTH}),
+    Row("by an insurer", "ROLE_FORBIDDEN", AGENT, "aggregates:Trace", {"id": MONTH}),
+    Row("by another agency", "AGGREGATE_OF_ANOTHER", OTHER_OFFICER, "aggregates:Trace", {"id": MONTH}),
     Row("of no such id", "AGGREGATE_UNKNOWN", OFFICER, "aggregates:Trace", {"id": ident(NAME)}),
 ]
 
@@ -118,13 +122,13 @@ SUCCESSES = [
     Success("by the administrator", person("Agency", "admin", "administrator"), "aggregates:Publish", TABLE, SENT),
     Success("exactly what was agreed", OFFICER, "aggregates:Publish", TABLE | {"cells": [5, 0]}, SENT),
     Success("the same again", OFFICER, "aggregates:Publish", table(NAME, REGIONS, [20, None, None, 31]), SENT),
-    Success("of the next week", OFFICER, "aggregates:Publish", table(NAME, [EAST], [7], periods=NEXT), SENT),
+    Success("of the next month", OFFICER, "aggregates:Publish", table(NAME, [EAST], [7], periods=NEXT), SENT),
     Success("another agency's cases", OTHER_OFFICER, "aggregates:Publish", table(NAME, [EAST], [7]), SENT),
     Success("a sum with others", OFFICER, "aggregates:Publish", table(NAME, [COASTS], [9]), SENT),
     Success("suppressed altogether", OFFICER, "aggregates:Publish", table(NAME, [EAST], [None]), SENT),
     Success("large differences", OFFICER, "aggregates:Publish", table(NAME, [INLAND], [26]), SENT),
-    Success("by a patient", PATIENT, "aggregates:Get", {"id": WEEK}),
-    Success("by the agency", OFFICER, "aggregates:Trace", {"id": WEEK}),
+    Success("by a patient", PATIENT, "aggregates:Get", {"id": MONTH}),
+    Success("by the agency", OFFICER, "aggregates:Trace", {"id": MONTH}),
 ]
 
 
@@ -144,12 +148,12 @@ def test_succeeds(chain: Chain, row: Success) -> None:
 
 
 def test_a_table_that_joins_two_others_is_held_against_both(chain: Chain) -> None:
-    """Neither week tells of the east; a sum over both weeks, and one over two regions, together do."""
+    """Neither month tells of the east; a sum over both months, and one over two regions, together do."""
     later = table("later", REGIONS, [30, None, None, 50], periods=NEXT)
     chain.submit(OFFICER, "aggregates:Publish", later, receipts("later"))
-    both = table("both", [EAST, SOUTH], [16, 15], periods=TWO_WEEKS)
+    both = table("both", [EAST, SOUTH], [16, 15], periods=TWO_MONTHS)
     chain.submit(OFFICER, "aggregates:Publish", both, receipts("both"))
-    gives_away = table(NAME, [INLAND], [44], periods=NEXT)  # 14 in the east next week, hence 2 in this one
+    gives_away = table(NAME, [INLAND], [44], periods=NEXT)  # 14 in the east next month, hence 2 in this one
     check_refused(chain, Row("joined", "CELL_DERIVABLE", OFFICER, "aggregates:Publish", gives_away, SENT))
 
 
@@ -163,10 +167,10 @@ def test_what_cannot_be_compared_any_more_is_refused(chain: Chain) -> None:
 
 
 def test_all_members_see_what_was_published_and_nobody_the_receipts(chain: Chain) -> None:
-    shown = chain.evaluate(AGENT, "aggregates:Get", {"id": WEEK})
+    shown = chain.evaluate(AGENT, "aggregates:Get", {"id": MONTH})
     assert (shown["agency"], shown["cells"]) == ("Agency", [20, None, None, 31])
     listed = chain.evaluate(AGENT, "aggregates:List", {})
-    assert [(one["id"], one["periods"]) for one in listed["aggregates"]] == [(WEEK, ["2024-W07"])]
+    assert [(one["id"], one["periods"]) for one in listed["aggregates"]] == [(MONTH, ["2024-02"])]
     assert "reports" not in shown
 
 
@@ -174,5 +178,5 @@ def test_a_list_has_pages(chain: Chain) -> None:
     chain.submit(OFFICER, "aggregates:Publish", TABLE, SENT)
     page = chain.evaluate(AGENT, "aggregates:List", {"limit": 1})
     rest = chain.evaluate(AGENT, "aggregates:List", {"start": page["next"]})
-    assert [one["id"] for one in page["aggregates"] + rest["aggregates"]] == sorted((WEEK, ident(NAME)))
+    assert [one["id"] for one in page["aggregates"] + rest["aggregates"]] == sorted((MONTH, ident(NAME)))
     assert rest["next"] == ""

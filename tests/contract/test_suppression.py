@@ -1,4 +1,4 @@
-"""Published counts that give a small one away: known attacks, and two slow twins: one tries all counts, one is Gauss."""
+"""Counts that give a small one away: known attacks, and two slow twins. One tries all counts, one is Gauss."""
 
 from __future__ import annotations
 
@@ -92,8 +92,8 @@ def test_what_is_exposed_is_small_whatever_fits(drawn: tuple[tuple[int, ...], se
 def test_what_passes_determines_no_small_count(drawn: tuple[tuple[int, ...], set[int], set[int]]) -> None:
     counts = drawn[0]
     figures = figures_of(*drawn)
-    rows = [vector(one.atoms) for one in figures if one.count is not None]
-    targets = {one.atoms for one in figures if one.count is None}
+    rows = [vector(one.atoms) for one in figures if one.cases is not None]
+    targets = {one.atoms for one in figures if one.cases is None}
     determined = [one for one in sorted(targets) if rank([*rows, vector(one)]) == rank(rows)]
     if any(0 < total(one, counts) < LEAST for one in determined):
         with pytest.raises(Exposed):
@@ -103,17 +103,17 @@ def test_what_passes_determines_no_small_count(drawn: tuple[tuple[int, ...], set
 def figures_of(counts: Sequence[int], published: set[int], suppressed: set[int]) -> list[Figure]:
     """Of what would be published, only that which may be."""
     figures = [Figure(one, total(one, counts)) for one in sorted(published)]
-    figures = [one for one in figures if one.count == 0 or (one.count or 0) >= LEAST]
+    figures = [one for one in figures if one.cases == 0 or (one.cases or 0) >= LEAST]
     return figures + [Figure(one, None) for one in sorted(suppressed - published)]
 
 
 def fitting(figures: Iterable[Figure]) -> list[tuple[int, ...]]:
     """Every assignment of 0 to 9 to four atoms that fits what is published."""
-    published = [one for one in figures if one.count is not None]
+    published = [one for one in figures if one.cases is not None]
     return [
         counts
         for counts in product(range(10), repeat=4)
-        if all(total(one.atoms, counts) == one.count for one in published)
+        if all(total(one.atoms, counts) == one.cases for one in published)
     ]
 
 
@@ -150,7 +150,7 @@ def test_the_largest_table_takes_less_than_a_second() -> None:
         row, column = cells[18 * line : 18 * (line + 1)], cells[line::18]
         figures.append(Figure(sum(row), sum(20 + 18 * line + number for number in range(18))))
         figures.append(Figure(sum(column), sum(20 + line + 18 * number for number in range(18))))
-    many = [Figure(one.atoms << 400 * times, one.count) for times in range(3) for one in figures]
+    many = [Figure(one.atoms << 400 * times, one.cases) for times in range(3) for one in figures]
     started = time.process_time()
     check(many, LEAST)
     assert time.process_time() - started < 3  # about 0.5 on the reference machine; others have less to give

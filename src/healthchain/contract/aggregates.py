@@ -26,6 +26,7 @@ CELLS_COMPARED_MAX = 1200  # of a table and all that are connected with it
 ATOMS_MAX = 20_000  # over all cells of a table, each atom counted in each
 
 PublicCode = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9:|._+-]*\Z", min_length=1, max_length=64)]
+Month = Annotated[str, Meta(pattern=r"^[0-9]{4}-(0[1-9]|1[0-2])\Z", max_length=7)]
 Count = Annotated[int, Meta(ge=0, lt=2**31)]
 
 
@@ -36,7 +37,16 @@ class Category(State, frozen=True):
     parts: Annotated[tuple[PublicCode, ...], Meta(min_length=1, max_length=200)]
 
 
+class Period(State, frozen=True):
+    """A code, and its months (UTC). All tables count by months, or one by weeks could not be held against them."""
+
+    code: PublicCode
+    parts: Annotated[tuple[Month, ...], Meta(min_length=1, max_length=600)]
+
+
+Periods = Annotated[tuple[Period, ...], Meta(min_length=1, max_length=CELLS_MAX)]
 Axis = Annotated[tuple[Category, ...], Meta(min_length=1, max_length=CELLS_MAX)]
+Cell = tuple[Period, Category, Category]
 
 
 class Aggregate(State, frozen=True):
@@ -45,7 +55,7 @@ class Aggregate(State, frozen=True):
     agency: str
     by: str
     time_ms: int
-    periods: tuple[Category, ...]
+    periods: tuple[Period, ...]
     regions: tuple[Category, ...]
     conditions: tuple[Category, ...]
     cells: tuple[int | None, ...]
@@ -57,12 +67,12 @@ class Place(State, frozen=True):
 
 
 AGGREGATES = Table("aggregate", Aggregate)  # aggregate
-PLACES = Table("aggregate-place", Place)  # MSP id of the agency, finest period, finest condition, aggregate
+PLACES = Table("aggregate-place", Place)  # MSP id of the agency, year, finest condition, aggregate
 
 
 class Publish(Arguments, frozen=True):
     id: Id
-    periods: Axis
+    periods: Periods
     regions: Axis
     conditions: Axis
     cells: Annotated[tuple[Count | None, ...], Meta(min_length=1, max_length=CELLS_MAX)]
@@ -91,8 +101,8 @@ def publish(stub: Stub, arguments: Publish) -> None:
         receipts=arguments.receipts,
     )
     AGGREGATES.put(stub, aggregate, arguments.id)
-    for period, condition in places(arguments):
-        PLACES.put(stub, Place(), aggregate.agency, period, condition, arguments.id)
+    for year, condition in _places(arguments):
+        PLACES.put(stub, Place(), aggregate.agency, year, condition, arguments.id)
     emit(stub, "aggregates:Published", "", (arguments.id,))
 
 
@@ -103,7 +113,7 @@ def receipts_message(aggregate_id: str) -> str:
 
 def _require_shape(table: Publish) -> None:
     """One cell for each place; no code and no set of parts twice on an axis."""
-    axes = (table.periods, table.regions, table.conditions)
+    axes: tuple[Sequence[Period | Category], ...] = (table.periods, table.regions, table.conditions)
     for axis in axes:
         codes = {one.code for one in axis}
         parts = {tuple(sorted(set(one.parts))) for one in axis}
@@ -134,7 +144,7 @@ def _connected(stub: Stub, agency: str, table: Publish) -> list[Aggregate]:
     """
     found: dict[str, Aggregate] = {}
     seen: set[tuple[str, str]] = set()
-    waiting = places(table)
+    waiting = _places(table)
     while waiting:
         place = waiting.pop()
         if place in seen:
@@ -143,15 +153,15 @@ def _connected(stub: Stub, agency: str, table: Publish) -> list[Aggregate]:
         for (*_, aggregate_id), _place in PLACES.scan(stub, agency, *place):
             if aggregate_id not in found:
                 found[aggregate_id] = known(stub, aggregate_id)
-                waiting += places(found[aggregate_id])
+                waiting += _places(found[aggregate_id])
     return [found[one] for one in sorted(found)]
 
 
-def places(table: Publish | Aggregate) -> list[tuple[str, str]]:
-    """(finest period, finest condition) of all that it counts."""
-    periods = {part for one in table.periods for part in one.parts}
+def _places(table: Publish | Aggregate) -> list[tuple[str, str]]:
+    """(year, finest condition) of all that it counts."""
+    years = {part[:4] for one in table.periods for part in one.parts}
     conditions = {part for one in table.conditions for part in one.parts}
-    return [(period, condition) for period in sorted(periods) for condition in sorted(conditions)]
+    return [(year, condition) for year in sorted(years) for condition in sorted(conditions)]
 
 
 def figures(tables: Sequence[Publish | Aggregate]) -> list[Figure]:
@@ -167,7 +177,7 @@ def figures(tables: Sequence[Publish | Aggregate]) -> list[Figure]:
     return found
 
 
-def cells(table: Publish | Aggregate) -> Iterator[tuple[Category, Category, Category]]:
+def cells(table: Publish | Aggregate) -> Iterator[Cell]:
     """(period, region, condition) of each, in their order."""
     for period in table.periods:
         for region in table.regions:
@@ -175,7 +185,7 @@ def cells(table: Publish | Aggregate) -> Iterator[tuple[Category, Category, Cate
                 yield period, region, condition
 
 
-def _atoms(period: Category, region: Category, condition: Category) -> list[tuple[str, str, str]]:
+def _atoms(period: Period, region: Category, condition: Category) -> list[tuple[str, str, str]]:
     return [(one, other, third) for one in period.parts for other in region.parts for third in condition.parts]
 
 
@@ -223,7 +233,7 @@ class Aggregates(Result, frozen=True):
 def list_aggregates(stub: Stub, arguments: List) -> Aggregates:
     """By id; for every member."""
     acting(stub)
-    found = []
+    found: list[ListedAggregate] = []
     for (aggregate_id,), one in AGGREGATES.scan_from(stub, [], arguments.start):
         if len(found) == arguments.limit:
             return Aggregates(found, aggregate_id)

@@ -68,7 +68,7 @@ class Reports(Result, frozen=True):
 def list_reports(stub: Stub, arguments: List) -> Reports:
     """By id: those that the caller's hospital filed, or that are addressed to its agency."""
     party = _party(stub).caller.msp_id
-    found = []
+    found: list[ListedReport] = []
     for (_, report_id), _filed in FILED.scan_from(stub, [party], arguments.start):
         if len(found) == arguments.limit:
             return Reports(found, report_id)

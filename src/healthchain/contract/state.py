@@ -37,7 +37,7 @@
 | report-late | MSP id of the agency, report | reports |
 | report-waiting | MSP id of the agency, report, request | reports |
 | aggregate | aggregate | aggregates |
-| aggregate-place | MSP id of the agency, finest period, finest condition, aggregate | aggregates |
+| aggregate-place | MSP id of the agency, year, finest condition, aggregate | aggregates |
 """
 
 from __future__ import annotations

@@ -11,10 +11,10 @@ from typing import NamedTuple
 
 
 class Figure(NamedTuple):
-    """`atoms` is a set of bits; `count` is None where the figure is suppressed."""
+    """`atoms` is a set of bits; `cases` is None where the figure is suppressed."""
 
     atoms: int
-    count: int | None
+    cases: int | None
 
 
 class Exposed(Exception):
@@ -43,9 +43,8 @@ def check(figures: Sequence[Figure], least: int) -> None:
         for some in [members] if count else [[one] for one in members]:
             equations.add(some, count)
     equations.add_zeros()
-    for atoms in [*groups, *sorted({one.atoms for one in figures if one.count is None})]:
-        count = equations.determined(_members(groups, atoms))
-        _require_large(atoms, count, least)
+    for atoms in [*groups, *sorted({one.atoms for one in figures if one.cases is None})]:
+        _require_large(atoms, equations.determined(_members(groups, atoms)), least)
     for members, count in equations.bounds():
         _require_large(sum(groups[one] for one in members), count, least)
     for atoms, count in _remainders(published):
@@ -55,7 +54,7 @@ def check(figures: Sequence[Figure], least: int) -> None:
 def _published(figures: Iterable[Figure]) -> dict[int, int]:
     found: dict[int, int] = {}
     for one in figures:
-        if one.count is not None and found.setdefault(one.atoms, one.count) != one.count:
+        if one.cases is not None and found.setdefault(one.atoms, one.cases) != one.cases:
             raise Contradiction
     return found
 
