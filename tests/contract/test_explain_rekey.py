@@ -45,6 +45,7 @@ from .consortium import (
     written,
 )
 from .table import Row, Success, by_name, check_refused
+from .test_custody import suspend
 from .test_guardians import appointed
 
 NURSE_B = person("HospitalB", "nurse", "clinician")
@@ -445,3 +446,28 @@ def test_a_guardian_gets_its_own_envelopes_of_every_epoch(guarded_chain: Chain) 
         (K[3], 2),
         (K[4], 1),
     ]
+
+
+def test_a_denied_organisation_does_not_stay(chain: Chain) -> None:
+    """Whoever is denied and no longer permitted gets no new key and loses the old ones."""
+    chain.submit(PATIENT, "consents:Grant", DENY)
+    plan = chain.evaluate(PATIENT, "consents:PreviewRevoke", {"patient": ALICE, "consents": [TO_B]})["rekeys"]
+    assert [one["recipients"] for one in plan] == [
+        sorted(["HospitalA", "Insurer", ALICE]),
+        sorted(["HospitalA", ALICE]),
+    ]
+
+
+def test_a_later_compartment_reaches_nobody_whose_consent_is_over(chain: Chain) -> None:
+    later = granted("new", "HospitalB", K[2:3], "TREAT", later_compartments=True, end_ms=chain.now_ms + HOUR)
+    chain.submit(PATIENT, "consents:Grant", later, ENVELOPES)
+    chain.now_ms += HOUR
+    assert chain.evaluate(PATIENT, "patients:PreviewAddCompartment", ADD)["recipients"] == sorted(["HospitalA", ALICE])
+
+
+def test_a_suspended_member_is_no_grantee_and_reads_nothing(chain: Chain) -> None:
+    asked = EXPLAIN | {"subjects": [{"msp_id": "HospitalB", "role": "clinician", "person": "doctor"}]}
+    assert chain.evaluate(PATIENT, "consents:Explain", asked)["subjects"][0]["reasons"]
+    suspend(chain, "HospitalB", ADMIN_A, ADMIN_I, person("Agency", "admin", "administrator"))
+    assert chain.evaluate(PATIENT, "consents:Explain", asked)["subjects"][0]["reasons"] == []
+    check_refused(chain, grant("to a suspended member", "GRANTEE_UNKNOWN"))
