@@ -106,10 +106,10 @@ def test_grant_read_revoke_audit(program: Program, filled: tuple[Path, str]) -> 
     revoked = program.done("revoke", *here, "--patient", patient, "--from", "city-clinic")
     assert revoked["revoked"] is True
     assert program(*clinic, "--json").document["refused"] == "CONSENT_MISSING"
-    entries = program.done("audit", *here, "--patient", patient)["entries"]
+    entries = program.done("audit", "patient", *here, "--patient", patient)["entries"]
     assert {"CityClinicMSP/clinician", "GeneralHospitalMSP/clinician"} <= {one["user"] for one in entries}
     assert [one["time_ms"] for one in entries] == sorted(one["time_ms"] for one in entries)
-    printed = program("audit", *here, "--patient", patient)
+    printed = program("audit", "patient", *here, "--patient", patient)
     assert printed.stdout.count("\n") == len(entries)
     assert "TREAT" in printed.stdout
 

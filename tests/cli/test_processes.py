@@ -64,7 +64,8 @@ def test_interrupted_at_any_moment_no_traceback_is_seen(made: Path, after: float
 def test_a_reader_that_closes_its_end_early(filled_once: tuple[Path, str]) -> None:
     folder, patient = filled_once
     who = ("--dir", folder, *HOSPITAL, "--user", "clinician", "--patient", patient)
-    for command in (("read", *who), ("records", *who), ("audit", "--dir", folder, "--patient", patient), ("--help",)):
+    trail = ("audit", "patient", "--dir", folder, "--patient", patient)
+    for command in (("read", *who), ("records", *who), trail, ("--help",)):
         reading, writing = os.pipe()
         os.close(reading)
         try:

@@ -12,12 +12,12 @@ from healthchain.app.receipts import TABLES, Kind, Proven, ReceiptUnavailable, S
 from healthchain.chaincode.stub import MAX_CODE_POINT, split_composite_key
 from healthchain.cli.commands import run
 from healthchain.config import CHAINCODE
-from healthchain.contract.audit import Happening
 from healthchain.contract.consents import Consent, ConsentStatus
 from healthchain.contract.disclosures import Disclosure
 from healthchain.contract.erasure import Erasure
 from healthchain.contract.records import Header, RecordStatus
 from healthchain.contract.sessions import Session
+from healthchain.contract.trail import Happening
 from healthchain.records import consenting, erasing
 from healthchain.records.auditing import trail
 
@@ -87,8 +87,12 @@ def test_only_who_may_audit_gets_a_receipt_and_only_of_what_there_is(folder: Pat
         [record, *_] = (entry.ids[0] for entry in await trail(owner, patient) if entry.happening is Happening.WRITTEN)
         subject = Subject(Kind.RECORD, patient, record)
         verify(await issue(consortium, consortium.staff(HOSPITAL, ADMINISTRATOR), subject))
-        for stranger in (consortium.staff(CLINIC, ADMINISTRATOR), clinician(consortium), consortium.patient(other)):
-            assert await code(issue(consortium, stranger, subject)) == "AUDIT_FORBIDDEN"
+        for stranger, refused in (
+            (consortium.staff(CLINIC, ADMINISTRATOR), "AUDIT_FORBIDDEN"),
+            (clinician(consortium), "ROLE_FORBIDDEN"),
+            (consortium.patient(other), "NOT_THE_PATIENT"),
+        ):
+            assert await code(issue(consortium, stranger, subject)) == refused
         for wrong in (
             Subject(Kind.RECORD, patient, "A" * 22),
             Subject(Kind.CONSENT, patient, record),

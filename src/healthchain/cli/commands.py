@@ -14,7 +14,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from healthchain.app.scenarios import Scenario, scenario
-from healthchain.cli import certificates, claims, consent, emergency, governance, patient, receipt, sessions
+from healthchain.cli import audit, certificates, claims, consent, emergency, governance, patient, receipt, sessions
 from healthchain.cli.options import (
     Actions,
     Compartments,
@@ -39,6 +39,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+app.add_typer(audit.app, name="audit")
 app.add_typer(certificates.app, name="certificates")
 app.add_typer(consent.app, name="consent")
 app.add_typer(claims.app, name="claims")
@@ -322,32 +323,6 @@ def revoke(
     with failures(output):
         block = run_async(work())
         output.result({"revoked": True, "block": block}, f"revoked in block {block}")
-
-
-@app.command(epilog="Example: healthchain audit --dir consortium --patient PSEUDONYM")
-def audit(folder: Folder, patient: Patient, json: Json = False) -> None:
-    """As the patient: list who touched the records, when and for which purpose."""
-    import datetime
-
-    import msgspec
-
-    from healthchain.app.consortium import opened
-    from healthchain.contract.audit import Entry
-    from healthchain.records.auditing import trail
-
-    output = Output(as_json=json)
-
-    async def work() -> list[Entry]:
-        async with opened(folder) as consortium:
-            return await trail(consortium.patient(patient), patient)
-
-    def line(one: Entry) -> str:
-        when = datetime.datetime.fromtimestamp(one.time_ms / 1000, datetime.UTC).isoformat(timespec="seconds")
-        return f"{when}  {one.happening:16} {one.user:40} {one.purpose or ''}"
-
-    with failures(output):
-        found = run_async(work())
-        output.result({"entries": [msgspec.to_builtins(one) for one in found]}, "\n".join(line(one) for one in found))
 
 
 @app.command(epilog="Example: healthchain erase --dir consortium --patient PSEUDONYM --record ID")

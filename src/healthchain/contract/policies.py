@@ -44,7 +44,7 @@ class Permission(StrEnum):
     PUBLISH_AGGREGATE = "publish-aggregate"
     PROPOSE = "propose"
     VOTE = "vote"
-    AUDIT = "audit"  # its own organisation's acts
+    AUDIT = "audit"  # of its own patients
     OVERSEE = "oversee"  # the agency's queues
 
 

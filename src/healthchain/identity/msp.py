@@ -228,6 +228,12 @@ class MSPs(Mapping[str, MSP]):
         return len(self._msps)
 
 
+def claimed_name(creator: bytes) -> tuple[str, str]:
+    """The MSP id and common name in pb(SerializedIdentity), for what was validated before: checks nothing again."""
+    serialized = identities_pb2.SerializedIdentity.FromString(creator)
+    return serialized.mspid, _common_name(x509.load_pem_x509_certificate(serialized.id_bytes))
+
+
 def serialize_identity(msp_id: str, certificate_pem: bytes) -> bytes:
     """pb(SerializedIdentity): the creator or endorser bytes."""
     return identities_pb2.SerializedIdentity(mspid=msp_id, id_bytes=certificate_pem).SerializeToString()

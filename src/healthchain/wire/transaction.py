@@ -220,6 +220,19 @@ def decode_action(header: Header) -> Action:
     )
 
 
+def called_function(header: Header) -> str:
+    """The first argument of the call, which names its function. Raises TransactionInvalid with code 5."""
+    malformed = Code.INVALID_ENDORSER_TRANSACTION
+    transaction = _decode(transaction_pb2.Transaction, header.data, malformed)
+    if len(transaction.actions) != 1:
+        raise TransactionInvalid(malformed)
+    action = _decode(transaction_pb2.ChaincodeActionPayload, transaction.actions[0].payload, malformed)
+    proposed = _decode(proposal_pb2.ChaincodeProposalPayload, action.chaincode_proposal_payload, malformed)
+    invocation = _decode(chaincode_pb2.ChaincodeInvocationSpec, proposed.input, malformed)
+    args = invocation.chaincode_spec.input.args
+    return args[0].decode(errors="replace") if args else ""
+
+
 def _chaincode_name(extension: proposal_pb2.ChaincodeHeaderExtension, action: proposal_pb2.ChaincodeAction) -> str:
     if not extension.HasField("chaincode_id") or not action.HasField("chaincode_id"):
         raise TransactionInvalid(Code.INVALID_OTHER_REASON)
