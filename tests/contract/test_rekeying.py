@@ -1,4 +1,4 @@
-"""Roles, persons and denials in consents; the dry run; orders of a court; due keys, rotation; a later compartment."""
+"""Orders of a court, keys that are due, rotation, compartments that are added later; guardians who consent."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from healthchain.chaincode.stub import Caller
 from .chain import Chain
 from .consortium import (
     ADMIN_A,
-    ADMIN_B,
     ADMIN_I,
     AGENT,
     ALICE,
@@ -28,7 +27,6 @@ from .consortium import (
     OFFICER,
     OTHER_PATIENT,
     PATIENT,
-    R1,
     R2,
     R3,
     REVOKED,
@@ -45,12 +43,9 @@ from .consortium import (
     written,
 )
 from .table import Row, Success, by_name, check_refused
-from .test_custody import suspend
+from .test_explaining import DENY, ENVELOPES, EXPLAIN
 from .test_guardians import appointed
 
-NURSE_B = person("HospitalB", "nurse", "clinician")
-ENVELOPES = sealed(K[2:3], 1, "HospitalB")
-DENY = granted("new", "HospitalB", K[:2], "TREAT", decision="deny")
 ORDER = {"patient": ALICE, "id": NEW, "grantee": "HospitalB"}
 TEXT = {f"order/{ALICE}/{NEW}/text": b"the order"}
 ROTATE = {"patient": ALICE, "compartments": [K[4]], "new_epochs": {K[4]: 2}}
@@ -58,12 +53,6 @@ ROTATED = sealed(K[4:], 2, "HospitalA", ALICE)
 LATER = ident("later compartment")
 ADD = {"patient": ALICE, "compartment": LATER}
 ADDED = sealed([LATER], 1, "HospitalA", ALICE)
-EXPLAIN = {"patient": ALICE, "purpose": "TREAT"}
-
-
-def grant(name: str, code: str, transient: dict[str, bytes] = ENVELOPES, **changes: Any) -> Row:
-    consent = granted("new", "HospitalB", K[2:3], "TREAT")
-    return Row(name, code, PATIENT, "consents:Grant", consent | changes, transient)
 
 
 def order(name: str, code: str, caller: Caller = OFFICER, transient: dict[str, bytes] = TEXT, **changes: Any) -> Row:
@@ -88,26 +77,11 @@ def preview_add(name: str, code: str, caller: Caller = PATIENT, **changes: Any) 
     return Row(name, code, caller, "patients:PreviewAddCompartment", ADD | changes)
 
 
-def explain(name: str, code: str, caller: Caller = PATIENT, **changes: Any) -> Row:
-    return Row(name, code, caller, "consents:Explain", EXPLAIN | changes)
-
-
 def text(name: str, code: str, caller: Caller, **changes: Any) -> Row:
     return Row(name, code, caller, "consents:OrderText", {"patient": ALICE, "id": NEW} | changes)
 
 
 ROWS = [
-    grant("to a role that an hospital has not", "GRANTEE_ROLE", role="claims-agent"),
-    grant("to the role of a patient", "GRANTEE_ROLE", role="patient"),
-    grant("to an unknown role", "ARGUMENTS_INVALID", role="surgeon"),
-    grant("to a role and a person", "GRANTEE_AMBIGUOUS", role="clinician", person="doctor"),
-    grant("to a person with exceptions", "GRANTEE_AMBIGUOUS", person="doctor", exceptions=["nurse"]),
-    grant("denied with exceptions", "GRANTEE_AMBIGUOUS", {}, decision="deny", exceptions=["nurse"]),
-    grant("to a person with a slash", "ARGUMENTS_INVALID", person="a/b"),
-    grant("neither permitted nor denied", "ARGUMENTS_INVALID", decision="maybe"),
-    grant("denied with an envelope", "ENVELOPE_UNEXPECTED", decision="deny"),
-    grant("denied to a stranger", "GRANTEE_UNKNOWN", {}, decision="deny", grantee="Elsewhere"),
-    grant("to one person of the custodian's", "GRANTEE_IS_CUSTODIAN", {}, grantee="HospitalA", person="doctor"),
     order("by a stranger", "MEMBER_UNKNOWN", STRANGER),
     order("by the custodian", "ROLE_FORBIDDEN", ADMIN_A),
     order("by the patient", "ROLE_FORBIDDEN", PATIENT),
@@ -164,53 +138,15 @@ ROWS = [
     add("of no id", "ARGUMENTS_INVALID", compartment="x"),
     preview_add("by a stranger", "MEMBER_UNKNOWN", STRANGER),
     preview_add("by another hospital", "NOT_THE_CUSTODIAN", DOCTOR_B),
-    explain("by a stranger", "MEMBER_UNKNOWN", STRANGER),
-    explain("by the custodian's clinician", "NOT_THE_CUSTODIAN", DOCTOR_A),
-    explain("by another hospital's administrator", "NOT_THE_CUSTODIAN", ADMIN_B),
-    explain("by the agency", "NOT_THE_CUSTODIAN", OFFICER),
-    explain("by another patient", "NOT_THE_PATIENT", OTHER_PATIENT),
-    explain("of an unknown patient", "PATIENT_UNKNOWN", ADMIN_A, patient=CAROL),
-    explain("for an unknown purpose", "ARGUMENTS_INVALID", purpose="X"),
-    explain("for somebody of no role", "ARGUMENTS_INVALID", subjects=[{"msp_id": "HospitalB", "role": "king"}]),
-    Row(
-        "an amendment of the custodian's record by a contributor",
-        "RECORD_OF_ANOTHER",
-        DOCTOR_B,
-        "records:Write",
-        {"patient": ALICE, "records": [written(R1, 3, K[0])]},
-        body(R1, 3),
-    ),
 ]
 
 SUCCESSES = [
-    Success(
-        "to a role",
-        PATIENT,
-        "consents:Grant",
-        granted("new", "HospitalB", K[2:3], "TREAT", role="clinician"),
-        ENVELOPES,
-    ),
-    Success(
-        "to a person",
-        PATIENT,
-        "consents:Grant",
-        granted("new", "HospitalB", K[2:3], "TREAT", person="nurse"),
-        ENVELOPES,
-    ),
-    Success("denied", PATIENT, "consents:Grant", DENY),
-    Success(
-        "denied to the custodian's nurse",
-        PATIENT,
-        "consents:Grant",
-        granted("new", "HospitalA", K, "TREAT", decision="deny", person="nurse"),
-    ),
     Success("of one consent", OFFICER, "consents:Order", {"patient": ALICE, "id": NEW, "consents": [TO_B]}, TEXT),
     Success("of all", OFFICER, "consents:Order", {"patient": ALICE, "id": NEW, "everything": True}, TEXT),
     Success("by the custodian", DOCTOR_A, "keys:Rotate", ROTATE, ROTATED),
     Success("by the patient", PATIENT, "keys:Rotate", ROTATE, ROTATED),
     Success("by the patient", PATIENT, "patients:AddCompartment", ADD, ADDED),
     Success("by the custodian", ADMIN_A, "patients:AddCompartment", ADD, ADDED),
-    Success("by the custodian's administrator", ADMIN_A, "consents:Explain", EXPLAIN),
 ]
 
 
@@ -222,33 +158,6 @@ def test_refused(chain: Chain, row: Row) -> None:
 @pytest.mark.parametrize("row", SUCCESSES, ids=by_name)
 def test_succeeds(chain: Chain, row: Success) -> None:
     chain.call(row.caller, row.function, row.arguments, row.transient)
-
-
-def test_a_denied_person_is_refused_where_the_organisation_is_permitted(chain: Chain) -> None:
-    denial = granted("new", "HospitalB", K[:1], "TREAT", decision="deny", person="nurse")
-    chain.submit(PATIENT, "consents:Grant", denial)
-    assert chain.submit(NURSE_B, "sessions:Open", opened("nurse", "TREAT"))["compartments"] == [K[1]]
-    assert chain.submit(DOCTOR_B, "sessions:Open", opened("doctor", "TREAT"))["compartments"] == list(K[:2])
-
-
-def test_a_denial_stops_a_session_that_runs(chain: Chain) -> None:
-    chain.submit(PATIENT, "consents:Grant", DENY)
-    check_refused(
-        chain, Row("denied", "CONSENT_MISSING", DOCTOR_B, "records:List", {"patient": ALICE, "session": BY_B})
-    )
-    revoke = {"patient": ALICE, "consents": [NEW], "new_epochs": {K[0]: 2}}  # the agency's consent for it is over
-    staying = ("HospitalA", "HospitalB", "Insurer", ALICE)
-    chain.submit(PATIENT, "consents:Revoke", revoke, sealed(K[:1], 2, *staying))
-    assert chain.evaluate(DOCTOR_B, "records:List", {"patient": ALICE, "session": BY_B})["records"]
-
-
-def test_a_denied_custodian_does_not_read_and_still_writes(chain: Chain) -> None:
-    denial = granted("new", "HospitalA", K, "TREAT", decision="deny", person="doctor")
-    chain.submit(PATIENT, "consents:Grant", denial)
-    check_refused(chain, Row("denied", "CONSENT_MISSING", DOCTOR_A, "sessions:Open", opened("x", "TREAT")))
-    chain.submit(DOCTOR_A, "sessions:Open", opened("x", "HOPERAT"))
-    arguments = {"patient": ALICE, "records": [written(ident("x"), 1, K[0])]}
-    chain.submit(DOCTOR_A, "records:Write", arguments, body(ident("x"), 1))
 
 
 def test_everything_is_revoked_at_once(chain: Chain) -> None:
@@ -301,6 +210,23 @@ def test_a_later_compartment_reaches_those_whose_consent_says_so(chain: Chain) -
     assert LATER in chain.submit(DOCTOR_B, "sessions:Open", opened("later", "TREAT"))["compartments"]
 
 
+def test_a_later_compartment_reaches_nobody_whose_consent_is_over(chain: Chain) -> None:
+    later = granted("new", "HospitalB", K[2:3], "TREAT", later_compartments=True, end_ms=chain.now_ms + HOUR)
+    chain.submit(PATIENT, "consents:Grant", later, ENVELOPES)
+    chain.now_ms += HOUR
+    assert chain.evaluate(PATIENT, "patients:PreviewAddCompartment", ADD)["recipients"] == sorted(["HospitalA", ALICE])
+
+
+def test_a_denied_organisation_does_not_stay(chain: Chain) -> None:
+    """Whoever is denied and no longer permitted gets no new key and loses the old ones."""
+    chain.submit(PATIENT, "consents:Grant", DENY)
+    plan = chain.evaluate(PATIENT, "consents:PreviewRevoke", {"patient": ALICE, "consents": [TO_B]})["rekeys"]
+    assert [one["recipients"] for one in plan] == [
+        sorted(["HospitalA", "Insurer", ALICE]),
+        sorted(["HospitalA", ALICE]),
+    ]
+
+
 LATE_ROWS = [
     order("a second time", "ORDER_EXISTS", everything=True, grantee=None),
     add("a seventeenth", "COMPARTMENT_LIMIT"),
@@ -331,50 +257,6 @@ def late_chain(built_chain: Chain) -> Chain:
 @pytest.mark.parametrize("row", LATE_ROWS, ids=by_name)
 def test_refused_later(late_chain: Chain, row: Row) -> None:
     check_refused(late_chain.copy(), row)
-
-
-def test_the_dry_run_says_who_could_read_and_why(chain: Chain) -> None:
-    chain.submit(
-        PATIENT, "consents:Grant", granted("new", "HospitalB", K[:1], "TREAT", decision="deny", person="nurse")
-    )
-    found = chain.evaluate(PATIENT, "consents:Explain", EXPLAIN)["subjects"]
-    by_subject = {(one["msp_id"], one["role"], one["person"]): one["reasons"] for one in found}
-    assert set(by_subject) == {
-        *((msp, role, None) for msp in ("HospitalA", "HospitalB") for role in ("administrator", "clinician")),
-        *(("HospitalB", role, "nurse") for role in ("administrator", "clinician")),
-        ("Insurer", "administrator", None),
-        ("Insurer", "claims-agent", None),
-    }
-    assert by_subject["HospitalB", "administrator", None] == []  # the policies let no administrator read
-    custodian = by_subject["HospitalA", "clinician", None]
-    assert {(one["permitted"], one["level"], one["consent"]) for one in custodian} == {(True, "default", None)}
-    doctor = {one["compartment"]: one for one in by_subject["HospitalB", "clinician", None]}
-    nurse = {one["compartment"]: one for one in by_subject["HospitalB", "clinician", "nurse"]}
-    assert (doctor[K[0]]["permitted"], doctor[K[0]]["consent"]) == (True, TO_B)
-    assert (nurse[K[0]]["permitted"], nurse[K[0]]["level"], nurse[K[0]]["consent"]) == (False, "person", NEW)
-    assert (nurse[K[1]]["permitted"], nurse[K[1]]["level"]) == (True, "organisation")
-    assert not doctor[K[2]]["permitted"]
-    assert not any(one["permitted"] for one in by_subject["Insurer", "claims-agent", None])
-
-
-@pytest.mark.parametrize("name", ["doctor", "nurse", "locum"])
-@pytest.mark.parametrize("purpose", ["TREAT", "HPAYMT", "ETREAT"])
-def test_the_dry_run_agrees_with_what_a_session_gets(chain: Chain, name: str, purpose: str) -> None:
-    denial = granted("new", "HospitalB", K[:1], purpose, decision="deny", person="nurse")
-    chain.submit(PATIENT, "consents:Grant", denial)
-    subject = {"msp_id": "HospitalB", "role": "clinician", "person": name}
-    [answer] = chain.evaluate(PATIENT, "consents:Explain", EXPLAIN | {"purpose": purpose, "subjects": [subject]})[
-        "subjects"
-    ]
-    expected = [one["compartment"] for one in answer["reasons"] if one["permitted"]]
-    opening = opened("x", purpose, end_ms=chain.now_ms + HOUR)
-    if expected:
-        assert (
-            chain.submit(person("HospitalB", name, "clinician"), "sessions:Open", opening)["compartments"] == expected
-        )
-    else:
-        row = Row("nothing", "CONSENT_MISSING", person("HospitalB", name, "clinician"), "sessions:Open", opening)
-        check_refused(chain, row)
 
 
 GINA, PAUL = ident("gina"), ident("paul")
@@ -446,28 +328,3 @@ def test_a_guardian_gets_its_own_envelopes_of_every_epoch(guarded_chain: Chain) 
         (K[3], 2),
         (K[4], 1),
     ]
-
-
-def test_a_denied_organisation_does_not_stay(chain: Chain) -> None:
-    """Whoever is denied and no longer permitted gets no new key and loses the old ones."""
-    chain.submit(PATIENT, "consents:Grant", DENY)
-    plan = chain.evaluate(PATIENT, "consents:PreviewRevoke", {"patient": ALICE, "consents": [TO_B]})["rekeys"]
-    assert [one["recipients"] for one in plan] == [
-        sorted(["HospitalA", "Insurer", ALICE]),
-        sorted(["HospitalA", ALICE]),
-    ]
-
-
-def test_a_later_compartment_reaches_nobody_whose_consent_is_over(chain: Chain) -> None:
-    later = granted("new", "HospitalB", K[2:3], "TREAT", later_compartments=True, end_ms=chain.now_ms + HOUR)
-    chain.submit(PATIENT, "consents:Grant", later, ENVELOPES)
-    chain.now_ms += HOUR
-    assert chain.evaluate(PATIENT, "patients:PreviewAddCompartment", ADD)["recipients"] == sorted(["HospitalA", ALICE])
-
-
-def test_a_suspended_member_is_no_grantee_and_reads_nothing(chain: Chain) -> None:
-    asked = EXPLAIN | {"subjects": [{"msp_id": "HospitalB", "role": "clinician", "person": "doctor"}]}
-    assert chain.evaluate(PATIENT, "consents:Explain", asked)["subjects"][0]["reasons"]
-    suspend(chain, "HospitalB", ADMIN_A, ADMIN_I, person("Agency", "admin", "administrator"))
-    assert chain.evaluate(PATIENT, "consents:Explain", asked)["subjects"][0]["reasons"] == []
-    check_refused(chain, grant("to a suspended member", "GRANTEE_UNKNOWN"))
