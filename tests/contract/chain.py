@@ -19,7 +19,7 @@ from healthchain.ledger.simulate import Simulator
 from healthchain.ledger.view import Value
 from healthchain.wire.rwset import NamespaceSet, Version
 
-from .peers import EHR, NAMESPACE, Call, Recording, endorse, peers_endorse
+from .peers import EHR, NAMESPACE, Call, Recording, difference, endorse, peers_endorse
 
 START_MS = 1_700_000_000_000
 
@@ -121,7 +121,8 @@ class Chain:
         endorsed, simulator = endorse(call, recording)
         reversed_order = dict(reversed(list(transient.items())))
         others = [] if self.alone else peers_endorse(call._replace(transient=reversed_order), recording)
-        assert all(one == endorsed for one in others), ("peers do not agree", endorsed, others)
+        differing = [difference(endorsed, one) for one in others if one != endorsed]
+        assert differing == [], f"peers do not agree on {function}: {differing}"
         if endorsed.status != OK:
             code, _, message = endorsed.message.partition(": ")
             raise Refused(code, message)

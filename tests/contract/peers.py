@@ -114,6 +114,13 @@ def endorse(call: Call, view: View) -> tuple[Endorsed, Simulator]:
     return Endorsed(*_parts(response), simulator.event, public, private), simulator
 
 
+def difference(one: Endorsed, other: Endorsed | str) -> str:
+    """In which parts, or what went wrong with the other."""
+    if isinstance(other, str):
+        return other
+    return ", ".join(name for name in Endorsed._fields if getattr(one, name) != getattr(other, name))
+
+
 def _parts(response: Any) -> tuple[int, str, bytes]:
     return response.status, response.message, response.payload
 

@@ -183,11 +183,12 @@ def _renewals(stub: Stub, patient_id: str, session_id: str, session: Session) ->
     """When it was renewed; one that never was needs no look into its history."""
     if not session.renewals:
         return
-    history = list(stub.history(SESSIONS.key(patient_id, session_id)))
-    for later, before in zip(history[:-1], history[1:], strict=True):
-        now, then = SESSIONS.decode(later.value), SESSIONS.decode(before.value)
-        if now is not None and then is not None and now.renewals > then.renewals:
-            yield later.timestamp_ms
+    renewals = 0
+    for one in reversed(list(stub.history(SESSIONS.key(patient_id, session_id)))):
+        written = SESSIONS.decode(one.value)
+        if written is not None and written.renewals > renewals:
+            renewals = written.renewals
+            yield one.timestamp_ms
 
 
 def _emergencies(stub: Stub, patient_id: str) -> Iterator[Entry]:
