@@ -209,12 +209,9 @@ def test_claims_are_told_with_each_of_their_states() -> None:
 
 
 def test_the_agency_sees_what_is_pending_and_who_is_out(stage: Chain) -> None:
-    assert stage.evaluate(OFFICER, "audit:Oversee", {}) == {
-        "reviews": [],
-        "claims": [],
-        "barred": [],
-        "policies": stage.evaluate(OFFICER, "audit:Oversee", {})["policies"],
-    }
+    nothing = stage.evaluate(OFFICER, "audit:Oversee", {})
+    assert (nothing["reviews"], nothing["claims"], nothing["barred"]) == ([], [], [])
+    assert nothing["reports"] == {"hospitals": [], "late": [], "requests": []}
     glass = ident("glass")
     opened = {"id": glass, "patient": ALICE, "end_ms": stage.now_ms + HOUR}
     stage.submit(DOCTOR_B, "emergency:Open", opened, {f"emergency/{ALICE}/{glass}/reason": b"sealed"})
@@ -257,3 +254,12 @@ def test_every_table_of_a_patient_is_in_the_trail() -> None:
     tables = {name for row in rows for name in row.split(", ")}
     reads = re.findall(r"^- Reads: (.*)$", sections()["audit:List"], re.MULTILINE)
     assert tables - set(reads[0].split(", ")) == UNTOLD.keys()
+
+
+def test_late_reports_are_among_what_the_agency_sees(stage: Chain) -> None:
+    known = stage.now_ms - 40 * HOUR
+    report = ident("report")
+    filed = {"id": report, "agency": "Agency", "known_ms": known - known % HOUR}
+    stage.submit(DOCTOR_A, "reports:File", filed, {f"report/{report}/body": b"sealed"})
+    [late] = stage.evaluate(OFFICER, "audit:Oversee", {})["reports"]["late"]
+    assert (late["id"], late["hospital"]) == (report, "HospitalA")

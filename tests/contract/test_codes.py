@@ -28,6 +28,10 @@ def test_every_code_is_refused_somewhere() -> None:
     assert {row.code for row in rows()} | NOT_IN_A_TABLE == {code.value for code in Code}
 
 
+def test_there_are_at_least_300_rows() -> None:
+    assert len(list(rows())) >= 300
+
+
 def test_every_function_refuses_strangers_and_what_does_not_fit() -> None:
     functions = {name.decode() for name in CONTRACT.functions}
     assert {row.function for row in rows()} == functions - OPEN

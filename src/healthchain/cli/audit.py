@@ -78,7 +78,7 @@ def own(
 
 @app.command(epilog="Example: healthchain audit oversee --dir consortium --org health-agency")
 def oversee(folder: Folder, org: Org, json: Json = False) -> None:
-    """As the agency: list pending reviews, claims that wait, members that are out, and the history of the policies."""
+    """As the agency: list pending reviews, claims that wait, late reports, members that are out, former policies."""
     import msgspec
 
     from healthchain.app.consortium import ADMINISTRATOR, opened
@@ -101,6 +101,8 @@ def oversee(folder: Folder, org: Org, json: Json = False) -> None:
                 f"claim    {one.id}  due {_when(one.due_ms)}  {'overdue' if one.overdue else ''}".rstrip()
                 for one in found.claims
             ),
+            *(f"report   {one.id}  {one.hospital}  late by {one.late_ms // 60_000} min" for one in found.reports.late),
+            *(f"request  {one.id}  {one.hospital}  due {_when(one.due_ms)}" for one in found.reports.requests),
             *(f"member   {one.msp_id}  {one.standing}  since {_when(one.since_ms)}" for one in found.barred),
             *(f"policies from {_when(one.from_ms)}  {one.tx_id}" for one in found.policies),
         ]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from healthchain.chaincode.membership import Standing
 from healthchain.chaincode.stub import Stub
-from healthchain.contract import claims_due, reviews
+from healthchain.contract import claims_due, report_reading, reviews
 from healthchain.contract.claims_due import ListedDue
 from healthchain.contract.ids import Arguments, Result
 from healthchain.contract.members import MEMBERS, acting
 from healthchain.contract.policies import IN_FORCE, POLICIES, Permission, Policies
+from healthchain.contract.report_reading import Overview
 from healthchain.contract.reviews import ListedEmergency
 
 
@@ -35,16 +36,18 @@ class Oversee(Arguments, frozen=True):
 class Oversight(Result, frozen=True):
     reviews: list[ListedEmergency]  # pending, the longest overdue first, as the claims
     claims: list[ListedDue]
+    reports: Overview
     barred: list[BarredMember]  # by MSP id
     policies: list[PastPolicies]  # the newest first
 
 
 def oversee(stub: Stub, arguments: Oversee) -> Oversight:
-    """For the agency. Overdue case reports are a list of their own, `reports:Overdue`."""
+    """For the agency; it needs the right to receive reports, too."""
     acting(stub, Permission.OVERSEE)
     return Oversight(
         reviews=reviews.queue(stub, reviews.Queue()).emergencies,
         claims=claims_due.list_due(stub, claims_due.Due()).due,
+        reports=report_reading.overdue(stub, report_reading.Overdue()),
         barred=_barred(stub),
         policies=_past_policies(stub),
     )
