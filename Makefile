@@ -20,7 +20,7 @@ check: $(STAMP) ## lint, format, types, layers, and no address, machine path or 
 	$(BIN)/python tests/project/tracked_files.py
 
 test: $(STAMP) ## run the fast tests
-	$(BIN)/pytest -q -m "not slow and not crash and not fuzz and not fabric"
+	$(BIN)/pytest -q -n auto --maxprocesses 4 --dist loadfile -m "not slow and not crash and not fuzz and not fabric"
 
 test-long: $(STAMP) ## run the long tests: crashes, fuzzing, simulation
 	$(BIN)/pytest -q -m "slow or crash or fuzz"
