@@ -9,8 +9,9 @@ import pytest
 
 from healthchain.app.consortium import Consortium
 from healthchain.contract import consents, records
+from healthchain.contract.guardians import Scope
 from healthchain.contract.ids import Purpose, Role
-from healthchain.records import consenting, emergency, keys
+from healthchain.records import consenting, emergency, guardians, keys
 from healthchain.records.keyring import random_id
 from healthchain.records.patients import registered
 from healthchain.records.sealing import SealBroken
@@ -188,5 +189,29 @@ def test_one_patients_denial_keeps_no_others_keys_from_an_emergency(folder: Path
                 denial = replace(consent(consortium, HOSPITAL), decision=DENY, purposes=(Purpose.HOPERAT,))
                 await consenting.grant(consortium.patient(patient), denial)
         assert set(await emergency.release_waiting(custodian)) == {waiting[0], waiting[2]}
+
+    within(folder, work)
+
+
+def test_a_guardian_who_only_consents_seals_keys_and_reads_nothing(folder: Path) -> None:
+    async def work(consortium: Consortium) -> None:
+        bundle = simple(1)
+        patient = (await imported(consortium, bundle)).patient
+        name = random_id()
+        public_key = consortium.enrol_guardian(name, HOSPITAL)
+        office = guardians.Office(name, public_key, (Scope.CONSENT,), consent(consortium).end_ms)
+        await guardians.appoint(clinician(consortium), patient, office)
+        guardian, clinic = consortium.guardian(name), clinician(consortium, CLINIC)
+        assert await code(read(guardian, patient, Purpose.PATRQT)) == "GUARDIAN_SCOPE"
+        await consenting.grant(guardian, consent(consortium), patient)
+        assert await read(clinic, patient) == content(bundle)
+        officer = consortium.staff(AGENCY, "health-officer")
+        order = await consenting.order(officer, patient, "The court orders.", everything=True)
+        assert await consenting.text_of_order(guardian, patient, order) == "The court orders."
+        await consenting.rotate(guardian, patient)
+        assert (await registered(guardian, patient)).rekey == ()
+        await imported(consortium, simple(2))
+        assert await code(read(clinic, patient)) == "CONSENT_MISSING"
+        assert_equal_peers(consortium)
 
     within(folder, work)
