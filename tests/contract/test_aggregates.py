@@ -167,7 +167,7 @@ def test_what_cannot_be_compared_any_more_is_refused(chain: Chain) -> None:
 
 
 def test_all_members_see_what_was_published_and_nobody_the_receipts(chain: Chain) -> None:
-    shown = chain.evaluate(AGENT, "aggregates:Get", {"id": MONTH})
+    shown = chain.evaluate(AGENT, "aggregates:Get", {"id": MONTH})["aggregate"]
     assert (shown["agency"], shown["cells"]) == ("Agency", [20, None, None, 31])
     listed = chain.evaluate(AGENT, "aggregates:List", {})
     assert [(one["id"], one["periods"]) for one in listed["aggregates"]] == [(MONTH, ["2024-02"])]

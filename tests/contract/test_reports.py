@@ -210,7 +210,7 @@ def test_the_deadline_is_kept_to_the_millisecond_and_measured(chain: Chain) -> N
         chain.now_ms += more
         report = ident(name)
         chain.submit(DOCTOR_B, "reports:File", filed(report, known_ms=FIRST_HOUR), text(report, "body"))
-        assert chain.evaluate(DOCTOR_B, "reports:Get", {"id": report})["late"] == more
+        assert chain.evaluate(DOCTOR_B, "reports:Get", {"id": report})["report"]["late"] == more
     found = chain.evaluate(OFFICER, "reports:Overdue", {})
     assert found["hospitals"] == [
         {"hospital": "HospitalA", "late": 1, "late_ms_max": 2 * DAY},
@@ -234,7 +234,7 @@ def test_nothing_waits_for_a_report_that_was_withdrawn(chain: Chain) -> None:
     chain.submit(DOCTOR_A, "reports:Withdraw", ONE, WHY)
     chain.now_ms = FIRST_HOUR + 2 * DAY
     assert chain.evaluate(OFFICER, "reports:Overdue", {})["requests"] == []
-    shown = chain.evaluate(OFFICER, "reports:Get", ONE)
+    shown = chain.evaluate(OFFICER, "reports:Get", ONE)["report"]
     assert (shown["withdrawn_by"], shown["withdrawn_ms"]) == ("HospitalA/doctor", FIRST_HOUR)
 
 
@@ -243,6 +243,7 @@ def test_the_receipt_is_shown_to_both(chain: Chain) -> None:
     chain.submit(OFFICER, "reports:Acknowledge", ONE)
     for caller in (DOCTOR_A, OFFICER):
         shown = chain.evaluate(caller, "reports:Get", ONE)
-        assert (shown["acknowledged_by"], shown["acknowledged_ms"]) == ("Agency/officer", FIRST_HOUR + HOUR)
+        report = shown["report"]
+        assert (report["acknowledged_by"], report["acknowledged_ms"]) == ("Agency/officer", FIRST_HOUR + HOUR)
         assert [one["request"] for one in shown["follow_ups"]] == [ANSWERED]
         assert {one["id"] for one in shown["requests"]} == {ASKED, ANSWERED}

@@ -14,7 +14,19 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from healthchain.app.scenarios import Scenario, scenario
-from healthchain.cli import audit, certificates, claims, consent, emergency, governance, patient, receipt, sessions
+from healthchain.cli import (
+    aggregates,
+    audit,
+    certificates,
+    claims,
+    consent,
+    emergency,
+    governance,
+    patient,
+    receipt,
+    reports,
+    sessions,
+)
 from healthchain.cli.options import (
     Actions,
     Compartments,
@@ -39,6 +51,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+app.add_typer(aggregates.app, name="aggregates")
 app.add_typer(audit.app, name="audit")
 app.add_typer(certificates.app, name="certificates")
 app.add_typer(consent.app, name="consent")
@@ -47,6 +60,7 @@ app.add_typer(emergency.app, name="emergency")
 app.add_typer(governance.app, name="governance")
 app.add_typer(patient.app, name="patient")
 app.add_typer(receipt.app, name="receipt")
+app.add_typer(reports.app, name="reports")
 app.add_typer(sessions.app, name="sessions")
 
 

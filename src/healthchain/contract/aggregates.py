@@ -204,10 +204,14 @@ class ShownAggregate(Aggregate, frozen=True, kw_only=True):
     id: str
 
 
-def get(stub: Stub, arguments: Get) -> ShownAggregate:
+class Found(Result, frozen=True):
+    aggregate: ShownAggregate
+
+
+def get(stub: Stub, arguments: Get) -> Found:
     """For every member."""
     acting(stub)
-    return ShownAggregate(id=arguments.id, **asdict(known(stub, arguments.id)))
+    return Found(ShownAggregate(id=arguments.id, **asdict(known(stub, arguments.id))))
 
 
 class List(Arguments, frozen=True):

@@ -34,7 +34,8 @@ class ListedReport(Report, frozen=True, kw_only=True):
     late: int
 
 
-class ShownReport(ListedReport, frozen=True, kw_only=True):
+class ShownReport(Result, frozen=True):
+    report: ListedReport
     follow_ups: list[ListedFollowUp]
     requests: list[ListedRequest]
 
@@ -45,11 +46,9 @@ def get(stub: Stub, arguments: Get) -> ShownReport:
     follow_ups = [ListedFollowUp(id=one, **asdict(each)) for (_, one), each in FOLLOW_UPS.scan(stub, arguments.id)]
     requests = [ListedRequest(id=one, **asdict(each)) for (_, one), each in REQUESTS.scan(stub, arguments.id)]
     return ShownReport(
-        id=arguments.id,
-        late=report.late_ms,
+        report=ListedReport(id=arguments.id, late=report.late_ms, **asdict(report)),
         follow_ups=sorted(follow_ups, key=lambda one: (one.time_ms, one.id)),
         requests=sorted(requests, key=lambda one: (one.time_ms, one.id)),
-        **asdict(report),
     )
 
 

@@ -1,7 +1,7 @@
 """Whether published counts give a small one away: exact linear algebra over the groups of cases that they count.
 
 Every figure is the sum of atoms (a period, a region and a condition at their finest). Atoms that no figure tells apart
-are one unknown. Integers only, so that all endorsers agree. What is found and what is not: docs/decisions/0012.
+are one unknown. Integers only, so that all endorsers agree. What is found and what is not: docs/decisions/0015.
 """
 
 from __future__ import annotations

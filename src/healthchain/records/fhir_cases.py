@@ -55,6 +55,6 @@ def _age_band(birth: str, onset: str) -> str:
 
 def _region(patient: dict[str, Any]) -> str:
     """As an aggregate's code: letters and digits only, joined by hyphens."""
-    address = next(iter(patient.get("address", [])), {})
+    address: dict[str, str] = next(iter(patient.get("address", [])), {})
     parts = [address.get(one, "") for one in ("country", "state", "city")]
     return "-".join(re.sub("[^A-Za-z0-9]+", "-", one).strip("-") for one in parts if one)[:64] or "unknown"

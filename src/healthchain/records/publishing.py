@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from healthchain.contract import aggregates, governance, suppression
 from healthchain.contract.aggregates import Category, Period, Publish, ShownAggregate
 from healthchain.contract.suppression import Figure
-from healthchain.errors import HealthChainError
+from healthchain.errors import BadInput, HealthChainError
 from healthchain.records import reporting
 from healthchain.records.actor import Actor, repeated_on_conflict
 from healthchain.records.fhir_cases import Case
@@ -162,15 +162,17 @@ async def list_tables(actor: Actor) -> list[ShownAggregate]:
 
 
 async def get(actor: Actor, table: str) -> ShownAggregate:
-    return await actor.ask("aggregates:Get", aggregates.Get(id=table), ShownAggregate)
+    return (await actor.ask("aggregates:Get", aggregates.Get(id=table), aggregates.Found)).aggregate
 
 
 async def trace(officer: Actor, table: str, cell: int) -> Traced:
     """By the agency that published: the reports that a cell counts, held against commitment, count and ledger.
 
-    Raises Refused, SealBroken or ReceiptsFalse.
+    Raises Refused, SealBroken, ReceiptsFalse, or BadInput for a cell that is not there.
     """
     shown = await get(officer, table)
+    if cell not in range(len(shown.cells)):
+        raise BadInput(f"the table has cells 0 to {len(shown.cells) - 1}")
     receipts = await _receipts_of(officer, table)
     committed = hmac.compare_digest(receipts.commitment, shown.receipts)
     if not committed or len(receipts.reports) != len(shown.cells):
@@ -179,7 +181,7 @@ async def trace(officer: Actor, table: str, cell: int) -> Traced:
     if shown.cells[cell] not in (None, len(counted)):
         raise ReceiptsFalse("the receipts do not add up to what the agency published")
     found = [await reporting.get(officer, one) for one in counted]
-    return Traced(counted, tuple(one.id for one in found if one.withdrawn_ms is not None))
+    return Traced(counted, tuple(one.report.id for one in found if one.report.withdrawn_ms is not None))
 
 
 async def _receipts_of(officer: Actor, table: str) -> Receipts:

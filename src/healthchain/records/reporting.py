@@ -34,7 +34,7 @@ async def file(hospital: Actor, agency: str, case: Case, known_ms: int) -> str:
 async def follow_up(hospital: Actor, report: str, text: str, request: str | None = None) -> str:
     """What became known since, or the answer to a request; answers with the follow-up's id. Raises Refused."""
     adding = reports.AddFollowUp(id=random_id(), report=report, request=request)
-    agency = (await get(hospital, report)).agency
+    agency = (await get(hospital, report)).report.agency
     sealed = await _sealed(hospital, {agency}, reports.follow_up_message(report, adding.id), text.encode())
     await repeated_on_conflict(partial(hospital.submit, "reports:FollowUp", adding, sealed))
     return adding.id
@@ -42,7 +42,7 @@ async def follow_up(hospital: Actor, report: str, text: str, request: str | None
 
 async def withdraw(hospital: Actor, report: str, why: str) -> None:
     """Raises Refused."""
-    agency = (await get(hospital, report)).agency
+    agency = (await get(hospital, report)).report.agency
     sealed = await _sealed(hospital, {agency}, reports.withdrawal_message(report), why.encode())
     await repeated_on_conflict(partial(hospital.submit, "reports:Withdraw", reports.Withdraw(id=report), sealed))
 
@@ -55,7 +55,7 @@ async def acknowledge(officer: Actor, report: str) -> None:
 async def ask(officer: Actor, report: str, question: str, due_ms: int) -> str:
     """Answers with the request's id. Raises Refused."""
     asking = reports.Ask(id=random_id(), report=report, due_ms=due_ms)
-    parties = {(await get(officer, report)).hospital, officer.recipient}
+    parties = {(await get(officer, report)).report.hospital, officer.recipient}
     sealed = await _sealed(officer, parties, reports.request_message(report, asking.id), question.encode())
     await repeated_on_conflict(partial(officer.submit, "reports:Request", asking, sealed))
     return asking.id

@@ -136,12 +136,8 @@ async def _file(consortium: Consortium, by_hospital: Mapping[str, Sequence[Case]
         for number, case in enumerate(found)
     ]
     reports = dict(await asyncio.gather(*filing))
-    say(
-        f"Ten patients had {len(reports)} cases of {len(CONDITIONS)} conditions. The hospitals report each to the agency:"
-    )
-    say(
-        "  condition, onset, age band, sex and region are sealed to it alone. Public: who reports, and when it was known."
-    )
+    say(f"Ten patients had {len(reports)} cases of {len(CONDITIONS)} conditions, which their hospitals report.")
+    say("  Condition, onset, age band, sex and region are sealed to the agency alone. Public: who reports, and when.")
     return reports
 
 
@@ -177,12 +173,12 @@ async def _filed(consortium: Consortium, sealed: Mapping[str, Case], say: Say) -
 
 async def _followed_up(consortium: Consortium, sealed: Mapping[str, Case], say: Say) -> FollowedUp:
     officer, doctor = consortium.staff(AGENCY, OFFICER), consortium.staff(CLINIC, CLINICIAN)
-    clinics = [one.id for one in await reporting.list_reports(doctor)]
-    asked, mistaken = clinics[0], next(one for one in clinics[1:] if sealed[one].condition == SINUSITIS)
-    question = "Was the patient at school?"
+    clinics = sorted((one.id for one in await reporting.list_reports(doctor)), key=lambda one: sealed[one].onset)
+    asked, mistaken = clinics[0], [one for one in clinics if sealed[one].condition == SINUSITIS][-1]
+    question = "Did others in the household fall ill?"
     request = await reporting.ask(officer, asked, question, now_ms() + 7 * DAY_MS)
     read = await reporting.question_of(doctor, asked, request)
-    added = await reporting.follow_up(doctor, asked, f"{read} Yes, until the day before.", request)
+    added = await reporting.follow_up(doctor, asked, f"{read} Nobody until today.", request)
     answer = await reporting.follow_up_of(officer, asked, added)
     answered = answer.startswith(question)
     say(f"The agency asks about a report, sealed to the clinic: {read}")
@@ -203,9 +199,7 @@ async def _published(consortium: Consortium, say: Say) -> Published:
     table, receipts = publishing.count(counted, axes)
     least = await publishing.least_count(officer)
     raw = await _refusal(publishing.submit(officer, table, receipts))
-    say(
-        f"The agency counts {len(counted)} reports by decade and condition, and would publish every count: refused, {raw}."
-    )
+    say(f"The agency counts {len(counted)} reports by decade and condition, and would publish all: refused, {raw}.")
     small = [number for number, one in enumerate(table.cells) if one and one < least]
     say(f"  The members agreed that a count of 1 to {least - 1} stays suppressed.")
     alone = await _refusal(publishing.submit(officer, publishing.without_small(table, least), receipts))
@@ -269,14 +263,10 @@ async def _traced(consortium: Consortium, table: ShownAggregate, say: Say) -> tu
     last = len(table.periods) - 1
     cell = last * len(table.conditions) + [one.code for one in table.conditions].index(SINUSITIS)
     found = await publishing.trace(consortium.staff(AGENCY, OFFICER), table.id, cell)
-    say(
-        f"The agency traces a figure, {table.cells[cell]} cases of viral sinusitis in all, to {len(found.reports)} receipts."
-    )
+    say(f"The agency traces the {table.cells[cell]} cases of viral sinusitis to {len(found.reports)} receipts.")
     hospital = await _refusal(publishing.trace(consortium.staff(HOSPITAL, CLINICIAN), table.id, cell))
     insurer = await _refusal(publishing.trace(consortium.staff(INSURER, "claims-agent"), table.id, cell))
-    say(
-        f"The hospital and the insurer ask for them: refused, {hospital} and {insurer}. The table itself, all members see."
-    )
+    say(f"The hospital and the insurer ask for them: refused, {hospital} and {insurer}. All members see the table.")
     return len(found.reports), hospital, insurer
 
 
