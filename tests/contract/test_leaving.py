@@ -15,11 +15,15 @@ from .consortium import (
     DOCTOR_A,
     OFFICER,
     PATIENT,
+    R2,
     STRANGER,
     K,
+    body,
     full_chain,
     granted,
+    ident,
     sealed,
+    written,
 )
 from .table import Row, Success, by_name, check_refused
 from .test_governance import ADMIN_G, pass_change
@@ -93,6 +97,39 @@ def test_its_envelopes_go_and_nobody_elses(without_b: Chain) -> None:
     assert [held_by(without_b, one) for one in ("HospitalA", "Insurer", ALICE)] == others
     assert without_b.evaluate(ADMIN_G, LEFT, ABOUT_B) == {"compartments": [], "next": None}
     assert without_b.submit(ADMIN_G, PURGE, PURGE_B) == {"envelopes": 0}
+
+
+def test_what_it_could_open_takes_no_record_before_a_new_key(without_b: Chain) -> None:
+    """It may have kept the keys, and its peer the ciphertext of what would still be written under them."""
+    without_b.submit(ADMIN_G, PURGE, PURGE_B)
+    writing = {"patient": ALICE, "records": [written(R2, 2, K[1])]}
+    check_refused(without_b, Row("due", "REKEY_DUE", DOCTOR_A, "records:Write", writing, body(R2, 2)))
+    plan = without_b.evaluate(DOCTOR_A, "keys:PreviewRotate", {"patient": ALICE})["rekeys"]
+    assert [(one["compartment"], one["recipients"]) for one in plan] == [
+        (K[0], sorted(["HospitalA", "Insurer", ALICE])),
+        (K[1], sorted(["HospitalA", ALICE])),
+    ]
+    new = sealed(K[:2], 2, "HospitalA", ALICE) | sealed(K[:1], 2, "Insurer")
+    without_b.submit(DOCTOR_A, "keys:Rotate", {"patient": ALICE, "new_epochs": dict.fromkeys(K[:2], 2)}, new)
+    writing["records"] = [written(R2, 2, K[1], epoch=2)]
+    without_b.submit(DOCTOR_A, "records:Write", writing, body(R2, 2))
+    assert held_by(without_b, "HospitalB") == []
+
+
+def test_a_removed_members_consents_bring_it_no_key(without_b: Chain) -> None:
+    """Before its envelopes are purged, too: what is sealed to it afterwards, the purge might have looked at already."""
+    stale = without_b.evaluate(PATIENT, "consents:PreviewRevoke", {"patient": ALICE, "grantee": "Insurer"})["rekeys"]
+    assert [one["recipients"] for one in stale] == [sorted(["HospitalA", ALICE])] * 2
+    chain = full_chain()
+    later = granted("later", "HospitalB", K[2:3], "TREAT", later_compartments=True)
+    chain.submit(PATIENT, "consents:Grant", later, sealed(K[2:3], 1, "HospitalB"))
+    adding = {"patient": ALICE, "compartment": ident("a further compartment")}
+    receiving = chain.evaluate(PATIENT, "patients:PreviewAddCompartment", adding)["recipients"]
+    pass_change(chain, ABOUT_B | {"change": "suspend-member"}, "suspend b", ADMIN_A, ADMIN_I, ADMIN_G)
+    assert chain.evaluate(PATIENT, "patients:PreviewAddCompartment", adding)["recipients"] == receiving
+    pass_change(chain, ABOUT_B | {"change": "remove-member"}, "remove b", ADMIN_A, ADMIN_I, ADMIN_G)
+    left = chain.evaluate(PATIENT, "patients:PreviewAddCompartment", adding)["recipients"]
+    assert sorted([*left, "HospitalB"]) == receiving == sorted(["HospitalA", "HospitalB", ALICE])
 
 
 def test_all_compartments_are_looked_at_page_by_page(without_b: Chain) -> None:

@@ -9,9 +9,9 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from healthchain.chaincode.stub import Stub
-from healthchain.contract import envelopes, guardians, patients
+from healthchain.contract import consents, envelopes, guardians, patients
 from healthchain.contract.codes import Code, refusal
-from healthchain.contract.consents import CONSENTS, Consent, Decision
+from healthchain.contract.consents import CONSENTS, Consent
 from healthchain.contract.envelopes import Address
 from healthchain.contract.guardians import Scope
 from healthchain.contract.ids import COMPARTMENTS_MAX, PERSONS, Arguments, Id, Result
@@ -66,5 +66,5 @@ def _plan(stub: Stub, arguments: AddCompartment) -> tuple[Patient, list[Consent]
 
 
 def _recipients(stub: Stub, patient_id: str, patient: Patient, extended: list[Consent]) -> list[str]:
-    permits = {one.grantee for one in extended if one.decision is Decision.PERMIT}
-    return sorted({patient.custodian, patient_id, *guardians.key_holders(stub, patient_id), *permits})
+    grantees = {one.grantee for one in consents.keyed(stub, extended)}
+    return sorted({patient.custodian, patient_id, *guardians.key_holders(stub, patient_id), *grantees})

@@ -5,6 +5,7 @@ A consent that expires is out of force at once; its envelopes are purged at the 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import Annotated
 
@@ -164,6 +165,15 @@ def _addresses(stub: Stub, patient: Patient, consent: Consent) -> tuple[set[Addr
             required.add(current)
         optional.update(Address(compartment, consent.grantee, one) for one in range(1, epoch + 1))
     return required, optional
+
+
+def keyed(stub: Stub, given: Iterable[Consent]) -> list[Consent]:
+    """Permits that last, and so entitle their grantees to keys: a suspended one too, and none that was removed."""
+    permits = [one for one in given if one.decision is Decision.PERMIT and one.lasts(stub.timestamp_ms)]
+    grantees = sorted({one.grantee for one in permits})
+    members = {one: MEMBERS.get(stub, one) for one in grantees}
+    removed = {one for one, member in members.items() if member is None or member.standing is Standing.REMOVED}
+    return [one for one in permits if one.grantee not in removed]
 
 
 class List(Arguments, frozen=True):

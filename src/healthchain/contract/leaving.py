@@ -1,13 +1,16 @@
 """What a removed member leaves behind: key envelopes, which any other member's administrator has purged.
 
 They are many and lie under their compartments, so first some are looked for, then those are purged, until none is left.
+A purge takes away no key that the member has opened before: the compartments are due for new ones (`rekeying`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated
 
 from msgspec import Meta
+from msgspec.structs import replace
 
 from healthchain.chaincode.membership import Standing
 from healthchain.chaincode.stub import Stub
@@ -16,6 +19,7 @@ from healthchain.contract.codes import Code, refusal
 from healthchain.contract.envelopes import RECIPIENTS
 from healthchain.contract.ids import Arguments, Id, Limit, MspId, Result, StartId
 from healthchain.contract.members import MEMBERS, acting
+from healthchain.contract.patients import COMPARTMENT_OWNERS, PATIENTS
 from healthchain.contract.policies import Permission
 from healthchain.contract.state import emit
 
@@ -57,13 +61,26 @@ class Purged(Result, frozen=True):
 
 
 def purge_member(stub: Stub, arguments: PurgeMember) -> Purged:
-    """All envelopes of a removed member in these compartments, on every peer."""
+    """All envelopes of a removed member in these compartments, on every peer; where it had one, a new key is due."""
     _require_removed(stub, arguments.msp_id)
     compartments = sorted(set(arguments.compartments))
     held = [address for one in compartments for address in envelopes.held(stub, one, arguments.msp_id)]
     envelopes.purge(stub, held)
+    _require_new_keys(stub, sorted({one.compartment for one in held}))
     emit(stub, "governance:Purged", "", ())
     return Purged(len(held))
+
+
+def _require_new_keys(stub: Stub, compartments: Iterable[str]) -> None:
+    by_patient: dict[str, set[str]] = {}
+    for one in compartments:
+        owner = COMPARTMENT_OWNERS.get(stub, one)
+        assert owner is not None, "no envelope is of a compartment that nobody has"
+        by_patient.setdefault(owner.patient, set()).add(one)
+    for patient_id, lost in sorted(by_patient.items()):
+        patient = PATIENTS.get(stub, patient_id)
+        assert patient is not None, "a compartment's owner is registered"
+        PATIENTS.put(stub, replace(patient, rekey=tuple(sorted(lost.union(patient.rekey)))), patient_id)
 
 
 def _require_removed(stub: Stub, msp_id: str) -> None:

@@ -1,8 +1,8 @@
 """Key epochs: who holds a compartment's key from the next epoch on, and starting one.
 
 A revocation starts one by itself. What takes a key away without the means to make a new one (a court's order, the end
-of a guardian's office, a custodian that left) marks the compartments as due: nothing more is written into them until
-the custodian, the patient or a guardian has rotated the key.
+of a guardian's office, a custodian that left, a member's removal) marks the compartments as due: nothing more is
+written into them until the custodian, the patient or a guardian has rotated the key.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from msgspec import Meta, field
 from msgspec.structs import replace
 
 from healthchain.chaincode.stub import Stub
-from healthchain.contract import envelopes, guardians, patients
+from healthchain.contract import consents, envelopes, guardians, patients
 from healthchain.contract.codes import Code, refusal
-from healthchain.contract.consents import CONSENTS, Consent, Decision
+from healthchain.contract.consents import CONSENTS, Consent
 from healthchain.contract.envelopes import Address
 from healthchain.contract.guardians import Scope
 from healthchain.contract.ids import Arguments, Counter, Id, Result, Role
@@ -57,8 +57,8 @@ class Holders(NamedTuple):
 
 
 def holders(stub: Stub, patient_id: str, patient: Patient, given: Iterable[Consent]) -> list[Holders]:
-    """By compartment. Custodian, patient and guardians stay, and grantees with a permit among `given` that lasts."""
-    permits = [one for one in given if one.decision is Decision.PERMIT and one.lasts(stub.timestamp_ms)]
+    """By compartment. Custodian, patient and guardians stay, and grantees by `consents.keyed` among those given."""
+    permits = consents.keyed(stub, given)
     own = {patient.custodian, patient_id, *guardians.key_holders(stub, patient_id)}
     found = []
     for compartment in sorted(patient.compartments):
