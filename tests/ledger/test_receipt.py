@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import random
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from healthchain.identity.certificates import NodeOU
 from healthchain.identity.folders import SigningIdentity
 from healthchain.identity.msp import serialize_identity
+from healthchain.ledger import receipt as receipt_module
 from healthchain.ledger.attesting import AttestationRefused, attest, state_transaction
 from healthchain.ledger.ledger import Ledger
 from healthchain.ledger.membership import GOVERNING
@@ -25,10 +27,12 @@ from healthchain.ledger.receipt import (
     encode_receipt,
     verify_receipt,
 )
+from healthchain.ledger.simulate import Simulator
+from healthchain.wire.rwset import NamespaceSet
 from healthchain.wire.transaction import decode_header, envelope
 
 from . import chain_builder
-from .chain_builder import NOW, Organisation, Transaction
+from .chain_builder import NOW, TOY, Organisation, Transaction
 from .members_chain import ACTIVE, REMOVED, SUSPENDED, Story, as_member
 
 KEY = "what the receipt is of"
@@ -287,3 +291,32 @@ def test_a_peer_signs_only_what_its_own_ledger_says(story: Story, written: Trans
         attest(story.ledger, peer, "00" * 32, true, true.attested_ms)
     with pytest.raises(AttestationRefused, match="clock"):
         attest(story.ledger, peer, written.tx_id, true, true.attested_ms + 301_000)
+
+
+def test_the_same_bytes_cut_into_other_transactions_are_refused(story: Story, written: Transaction) -> None:
+    """The data hash has no lengths: the orderers' signatures hold for both."""
+    peers = story.peers([0, 1, 2])
+    true = stated(story.ledger, written, peers)
+    first, second = true.block.envelopes
+    cut = changed(true.block, envelopes=(first[:10], first[10:], second))
+    assert "well-formed" in refused(signed(changed(true, block=cut, index=2), peers))
+
+
+def test_only_the_governing_chaincode_writes_what_has_receipts(story: Story) -> None:
+    """The peers gave code 23: now a majority says that it was 0."""
+
+    def write_in(namespace: str) -> Callable[[Simulator], None]:
+        return lambda stub: stub.namespaces.setdefault(namespace, NamespaceSet()).writes.update({KEY: b"value"})
+
+    peers = story.peers([0, 1, 2])
+    for chaincode, namespace, told in ((TOY, GOVERNING, "not endorsed"), (GOVERNING, TOY, "did not write")):
+        transaction = story.consortium.transaction(
+            story.ledger, write_in(namespace), chaincode=chaincode, endorsers=peers
+        )
+        assert story.commit([transaction], [0, 1, 2]) == [23]
+        assert told in refused(signed(stated(story.ledger, transaction, peers, code=0), peers))
+
+
+def test_a_file_larger_than_any_receipt_is_not_decoded(receipt: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(receipt_module, "RECEIPT_BYTES_MAX", len(receipt) - 1)
+    assert "larger" in refused(receipt)
