@@ -27,6 +27,7 @@ from .consortium import (
     MEMBERS,
     NEW,
     NOBODY,
+    OFFICER,
     OTHER_PATIENT,
     PATIENT,
     R1,
@@ -46,6 +47,8 @@ from .consortium import (
     written,
 )
 from .table import Row, Success, by_name, check_refused
+from .test_governance import pass_change
+from .test_guardians import GINA, all_keys, appointed
 
 
 def erasing(name: str, code: str, caller: Caller, *records: str, patient: str = ALICE) -> Row:
@@ -64,7 +67,7 @@ ROWS = [
     erasing("by a stranger", "MEMBER_UNKNOWN", STRANGER, R1),
     erasing("without a role", "ROLE_FORBIDDEN", NOBODY, R1),
     erasing("by a contributor", "NOT_THE_CUSTODIAN", DOCTOR_B, R1),
-    erasing("by an insurer", "NOT_THE_CUSTODIAN", AGENT, R1),
+    erasing("by an insurer", "ROLE_FORBIDDEN", AGENT, R1),
     erasing("by another patient", "NOT_THE_PATIENT", OTHER_PATIENT, R1),
     erasing("by a forged patient", "NOT_THE_PATIENT", FORGED_PATIENT, R1),
     erasing("of an unknown patient", "PATIENT_UNKNOWN", DOCTOR_A, R1, patient=CAROL),
@@ -133,6 +136,34 @@ def test_an_erased_record_leaves_header_and_receipt(chain: Chain) -> None:
     } in receipts
     listed = chain.evaluate(DOCTOR_A, "records:List", {"patient": ALICE, "session": BY_A})["records"]
     assert {one["id"]: (one["version"], one["status"]) for one in listed}[R1] == (2, "erased")
+
+
+@pytest.mark.parametrize(
+    ("permission", "function", "arguments"),
+    [
+        ("erase-record", "records:Erase", {"records": [R1]}),
+        ("erase-record", "patients:Erase", {}),
+        ("appoint-guardian", "guardians:End", {"guardian": GINA}),
+    ],
+)
+def test_a_permission_narrowed_to_administrators_keeps_clinicians_from_undoing(
+    chain: Chain, permission: str, function: str, arguments: dict[str, Any]
+) -> None:
+    chain.submit(DOCTOR_A, "guardians:Appoint", appointed(GINA), all_keys(GINA))
+    change = {"change": "narrow-permission", "permission": permission, "roles": ["administrator"]}
+    pass_change(chain, change, "narrow")
+    about = {"patient": ALICE} | arguments
+    check_refused(chain, Row("narrowed", "ROLE_FORBIDDEN", DOCTOR_A, function, about))
+    for caller in (ADMIN_A, PATIENT):
+        chain.copy().submit(caller, function, about)
+
+
+def test_an_erased_patients_orders_lose_their_texts(chain: Chain) -> None:
+    order = {"patient": ALICE, "id": NEW, "grantee": "HospitalB"}
+    chain.submit(OFFICER, "consents:Order", order, {f"order/{ALICE}/{NEW}/text": b"what the court says of her"})
+    chain.submit(PATIENT, "patients:Erase", {"patient": ALICE})
+    assert not private_keys(chain, ALICE)
+    check_refused(chain, Row("erased", "MESSAGE_UNKNOWN", OFFICER, "consents:OrderText", {"patient": ALICE, "id": NEW}))
 
 
 def test_an_erased_patient_is_out_of_reach_at_once(chain: Chain) -> None:

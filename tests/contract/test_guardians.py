@@ -128,7 +128,7 @@ ROWS = [
     Row("by a stranger", "MEMBER_UNKNOWN", STRANGER, "guardians:End", ended(GINA)),
     Row("by nobody", "ROLE_FORBIDDEN", NOBODY, "guardians:End", ended(GINA)),
     Row("by another hospital", "NOT_THE_CUSTODIAN", ADMIN_B, "guardians:End", ended(GINA)),
-    Row("by the agency", "NOT_THE_CUSTODIAN", OFFICER, "guardians:End", ended(GINA)),
+    Row("by the agency", "ROLE_FORBIDDEN", OFFICER, "guardians:End", ended(GINA)),
     Row("by the guardian", "NOT_THE_CUSTODIAN", GUARDIAN, "guardians:End", ended(GINA)),
     Row("by another patient", "NOT_THE_PATIENT", OTHER_PATIENT, "guardians:End", ended(GINA)),
     Row("by a forged patient", "NOT_THE_PATIENT", FORGED_PATIENT, "guardians:End", ended(GINA)),

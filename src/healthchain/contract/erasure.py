@@ -9,12 +9,22 @@ from msgspec import Meta
 from msgspec.structs import replace
 
 from healthchain.chaincode.stub import Stub
-from healthchain.contract import authorisations, consents, coverage, custody, emergency, envelopes, patients
+from healthchain.contract import (
+    authorisations,
+    consents,
+    coverage,
+    custody,
+    emergency,
+    envelopes,
+    patients,
+    revocation,
+)
 from healthchain.contract.codes import Code, refusal
 from healthchain.contract.consents import CONSENTS, ConsentStatus
-from healthchain.contract.ids import BODIES, Arguments, Id, Result, Role, body_key
+from healthchain.contract.ids import BODIES, PERSONS, Arguments, Id, Result, Role, body_key
 from healthchain.contract.members import acting, user_of
 from healthchain.contract.patients import PATIENT_KEYS, PATIENTS, Patient, PatientStatus, Use
+from healthchain.contract.policies import Permission
 from healthchain.contract.records import HEADERS, Header, RecordStatus
 from healthchain.contract.state import State, Table, emit
 
@@ -48,7 +58,7 @@ class EraseRecords(Arguments, frozen=True):
 
 def erase_records(stub: Stub, arguments: EraseRecords) -> None:
     """Every version of these records, at most 2,000 bodies. By the custodian's staff or the patient."""
-    role = acting(stub).role
+    role = _erasing(stub)
     patient = patients.allowing(stub, arguments.patient, Use.KEEP)
     patients.require_custodian_or_self(stub, role, arguments.patient, patient)
     ids = sorted(set(arguments.records))
@@ -79,7 +89,7 @@ class Erased(Result, frozen=True):
 
 def erase_patient(stub: Stub, arguments: ErasePatient) -> Erased:
     """The first call ends all access; each purges up to 2,000 bodies. By custodian's staff or patient."""
-    role = acting(stub).role
+    role = _erasing(stub)
     patient = patients.registered(stub, arguments.patient)
     patients.require_custodian_or_self(stub, role, arguments.patient, patient)
     left = [
@@ -95,6 +105,12 @@ def erase_patient(stub: Stub, arguments: ErasePatient) -> Erased:
     _erase(stub, arguments.patient, role, chosen, whole_patient=True)
     emit(stub, "patients:Erased", arguments.patient, [record for record, _ in chosen])
     return Erased(len(left) - len(chosen))
+
+
+def _erasing(stub: Stub) -> Role:
+    """The role of a person, or of staff that may erase."""
+    is_person = stub.caller.role in PERSONS
+    return acting(stub, None if is_person else Permission.ERASE_RECORD).role
 
 
 def _fitting(versions: Iterable[int]) -> int:
@@ -118,6 +134,7 @@ def _end_access(stub: Stub, patient_id: str, patient: Patient) -> None:
     coverage.purge(stub, patient_id)
     authorisations.purge(stub, patient_id)
     custody.purge(stub, patient_id)
+    revocation.purge(stub, patient_id)
     PATIENT_KEYS.delete(stub, patient_id)
     PATIENTS.put(stub, patients.with_status(patient, PatientStatus.ERASED), patient_id)
 

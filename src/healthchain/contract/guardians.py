@@ -132,7 +132,8 @@ class End(Arguments, frozen=True):
 
 def end(stub: Stub, arguments: End) -> None:
     """By the custodian's staff or the patient. Its envelopes are purged, and what they opened is due for new keys."""
-    gate = acting(stub)
+    is_person = stub.caller.role in PERSONS
+    gate = acting(stub, None if is_person else Permission.APPOINT_GUARDIAN)
     patient = patients.allowing(stub, arguments.patient, Use.KEEP)
     patients.require_custodian_or_self(stub, gate.role, arguments.patient, patient)
     guardian = GUARDIANS.get(stub, arguments.patient, arguments.guardian)

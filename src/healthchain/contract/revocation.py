@@ -113,6 +113,11 @@ def fetch_order(stub: Stub, arguments: OrderText) -> Sealed:
     return Sealed(messages.fetch(stub, order_text(arguments.patient, arguments.id)))
 
 
+def purge(stub: Stub, patient_id: str) -> None:
+    """The texts of all orders, when the patient is erased: why a court ordered something tells of them."""
+    messages.purge(stub, [order_text(patient_id, one) for (_, one), _ in ORDERS.scan(stub, patient_id)])
+
+
 def _own(stub: Stub, arguments: Chosen) -> Patient:
     acting(stub)
     patient = patients.allowing(stub, arguments.patient, Use.KEEP)
