@@ -11,6 +11,8 @@ from typing import Any
 import msgspec
 import pytest
 
+from healthchain.app.receipts import verify
+from healthchain.chaincode.stub import composite_key
 from healthchain.identity.certificates import NodeOU
 from healthchain.identity.folders import SigningIdentity
 from healthchain.identity.msp import serialize_identity
@@ -225,6 +227,29 @@ def test_another_consortiums_receipt_has_another_fingerprint(story: Story, recei
     false = signed(stated(forged.ledger, transaction, peers), peers)
     assert verify_receipt(false).creator == verify_receipt(receipt).creator
     assert "fingerprint" in refused(false, verify_receipt(receipt).fingerprint)
+
+
+@pytest.mark.parametrize(
+    ("attributes", "told"),
+    [
+        ((), "no receipts"),
+        (("patient",), "no receipts"),
+        (("patient", "id"), "is no session"),
+        (("patient", "id\nfingerprint  that of another"), "would not show"),
+        (("patient\x1b[2K", "id"), "would not show"),
+    ],
+)
+def test_a_made_up_consortium_can_write_what_no_contract_would(
+    story: Story, attributes: tuple[str, ...], told: str
+) -> None:
+    key = composite_key("session", attributes)
+    transaction = writing(story, b"{}", key)
+    assert story.commit([transaction], [0, 1, 2]) == [0]
+    peers = story.peers([0, 1, 2])
+    encoded = signed(changed(stated(story.ledger, transaction, peers), key=key), peers)
+    assert verify_receipt(encoded).key == key
+    with pytest.raises(ReceiptRefused, match=told):
+        verify(encoded)
 
 
 def test_certificates_have_to_be_valid_at_their_time(story: Story, written: Transaction) -> None:

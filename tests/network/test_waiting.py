@@ -220,6 +220,10 @@ Ask = Callable[[Path], gateway_pb2.SignedChaincodeEventsRequest]
             lambda folder: events_request(issued(folder, "south", at=now(), days=3, patient="p")),
             Status.PERMISSION_DENIED,  # a patient, to whom they would tell of all others
         ),
+        (
+            lambda folder: events_request(issued(folder, "south", at=now(), days=3, role="guardian")),
+            Status.PERMISSION_DENIED,  # whose certificate names no patient
+        ),
         (lambda folder: gateway_pb2.SignedChaincodeEventsRequest(request=b"\xff"), Status.INVALID_ARGUMENT),
     ],
 )

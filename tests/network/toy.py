@@ -161,9 +161,10 @@ def issued(
     ou: NodeOU = NodeOU.CLIENT,
     msp_id: str | None = None,
     patient: str | None = None,
+    role: str = "clinician",
 ) -> SigningIdentity:
     """Somebody new, enrolled by the organisation's authority at another time, who may claim another MSP."""
-    attributes = {"hc.role": "clinician"} | ({"hc.patient": patient} if patient else {})
+    attributes = {"hc.role": role} | ({"hc.patient": patient} if patient else {})
     enrolment = authority(folder, name).issue("newcomer", ou, at, attributes, days)
     claimed = msp_id or organisation(folder, name).msp_id
     return SigningIdentity(claimed, serialize_identity(claimed, enrolment.certificate), enrolment.key)

@@ -96,13 +96,19 @@ async def issue(consortium: Consortium, actor: Actor, subject: Subject) -> bytes
 
 
 def verify(encoded: bytes, fingerprint: str | None = None) -> Proven:
-    """Needs nothing but the file. Raises ReceiptRefused."""
+    """Needs nothing but the file, which anybody may have made up to look like something. Raises ReceiptRefused."""
     evidence = verify_receipt(encoded, fingerprint)
     object_type, attributes = split_composite_key(evidence.key)
-    for kind, table in TABLES.items():
-        if table.object_type == object_type:
-            return Proven(kind, attributes[0], attributes[-1], table.decode(evidence.value), evidence)
-    raise ReceiptRefused("it is of something that has no receipts")
+    kind = next((kind for kind, table in TABLES.items() if table.object_type == object_type), None)
+    if kind is None or len(attributes) < len(("patient", "id")):
+        raise ReceiptRefused("it is of something that has no receipts")
+    if not all(map(str.isprintable, (*attributes, evidence.creator, *evidence.endorsers, *evidence.attesters))):
+        raise ReceiptRefused("it has names that would not show as what they are")
+    try:
+        written = TABLES[kind].decode(evidence.value)
+    except (msgspec.DecodeError, RecursionError):
+        raise ReceiptRefused(f"what was written is no {kind}") from None
+    return Proven(kind, attributes[0], attributes[-1], written, evidence)
 
 
 def _written(ledger: Ledger, subject: Subject) -> tuple[str, str]:

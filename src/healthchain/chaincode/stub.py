@@ -10,7 +10,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+ROLE_ATTRIBUTE = "hc.role"
 PATIENT_ATTRIBUTE = "hc.patient"
+PERSON_ROLES = frozenset(("patient", "guardian"))
+"""Of those who act for themselves or their ward, not for an organisation."""
 COMPOSITE_START = "\x00"
 MAX_CODE_POINT = "\U0010ffff"
 
@@ -26,7 +29,7 @@ class Caller:
 
     @property
     def role(self) -> str | None:
-        return self.attributes.get("hc.role")
+        return self.attributes.get(ROLE_ATTRIBUTE)
 
     @property
     def patient(self) -> str | None:

@@ -10,6 +10,8 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
+from healthchain.chaincode.stub import PERSON_ROLES
+
 BODIES = "records"  # the private collection of record bodies
 ENVELOPES = "keys"  # the private collection of compartment key envelopes
 MESSAGES = "messages"  # the private collection of texts sealed to named parties: claims, reports, reasons, comments
@@ -70,7 +72,7 @@ class Role(StrEnum):
     GUARDIAN = "guardian"  # speaks for patients whom the custodian named; see `guardians`
 
 
-PERSONS = frozenset((Role.PATIENT, Role.GUARDIAN))  # who act for themselves or their ward, not for an organisation
+PERSONS = frozenset(map(Role, PERSON_ROLES))
 
 
 class Purpose(StrEnum):

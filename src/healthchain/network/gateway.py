@@ -16,7 +16,7 @@ from fabric_protos.gateway import gateway_pb2
 from fabric_protos.peer import proposal_pb2, transaction_pb2
 from google.protobuf.message import DecodeError, Message
 
-from healthchain.chaincode.stub import PATIENT_ATTRIBUTE
+from healthchain.chaincode.stub import PATIENT_ATTRIBUTE, PERSON_ROLES, ROLE_ATTRIBUTE
 from healthchain.identity.msp import Identity, IdentityRefused
 from healthchain.ledger.channel import Channel
 from healthchain.ledger.validate import SignatureCheck
@@ -124,7 +124,7 @@ class Gateway:
         """One message a block that has events of the chaincode, from the requested block on, for ever."""
         asked = _decoded(gateway_pb2.ChaincodeEventsRequest, request.request)
         identity = await self._authorise(asked.identity, request.request, request.signature)
-        if PATIENT_ATTRIBUTE in identity.attributes:
+        if PATIENT_ATTRIBUTE in identity.attributes or identity.attributes.get(ROLE_ATTRIBUTE) in PERSON_ROLES:
             raise GatewayError(Status.PERMISSION_DENIED, "events tell of every patient: ask for the own audit instead")
         if asked.channel_id != self._channel.id:
             raise GatewayError(Status.NOT_FOUND, "this gateway does not serve that channel")
