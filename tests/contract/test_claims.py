@@ -476,6 +476,15 @@ def test_a_claim_outlives_the_erasure_of_its_patient(chain: Chain) -> None:
     chain.submit(AGENT, "claims:Purge", chosen(OPEN))
 
 
+def test_an_authorisation_is_answered_no_more_once_its_patient_is_erased(chain: Chain) -> None:
+    """The answer would be a text that no erasure finds."""
+    chain.submit(PATIENT, "patients:Erase", {"patient": ALICE})
+    answer = {"id": PENDING, "patient": ALICE, "granted": False}
+    text = message("authorisation", PENDING, "answer")
+    check_refused(chain, Row("erased", "PATIENT_ERASED", AGENT, "authorisations:Answer", answer, text))
+    assert PENDING not in {one["id"] for one in chain.evaluate(AGENT, "claims:Due", {})["due"]}
+
+
 def test_an_amended_attachment_must_be_sealed_anew(chain: Chain) -> None:
     write(chain, R1, 2, K[0])
     check_refused(chain, Row("stale", "VERSION_STALE", DOCTOR_A, "claims:Submit", SUBMIT, BODY))

@@ -13,6 +13,7 @@ from healthchain.contract.codes import Code, refusal
 from healthchain.contract.ids import PERSONS, Arguments, Id, Milliseconds, Result
 from healthchain.contract.licences import Act
 from healthchain.contract.members import acting
+from healthchain.contract.patients import Use
 from healthchain.contract.policies import Permission
 from healthchain.contract.state import State, Table, emit
 
@@ -92,6 +93,7 @@ def answer(stub: Stub, arguments: Answer) -> None:
     gate = acting(stub, Permission.ADJUDICATE)
     asked = _known(stub, arguments.patient, arguments.id)
     parties.require_member(gate, asked.payer)
+    patients.allowing(stub, arguments.patient, Use.KEEP)
     if asked.granted is not None:
         raise refusal(Code.AUTHORISATION_ANSWERED)
     if (arguments.start_ms < arguments.end_ms) != arguments.granted:
@@ -164,9 +166,12 @@ def fetch(stub: Stub, arguments: Message) -> Sealed:
 
 
 def purge(stub: Stub, patient_id: str) -> None:
-    """All texts, when the patient is erased."""
-    ids = [authorisation for (_, authorisation), _ in AUTHORISATIONS.scan(stub, patient_id)]
-    messages.purge(stub, [message(patient_id, one, text) for one in ids for text in Text])
+    """All texts, when the patient is erased; what was not answered then is not waited for any more."""
+    found = [(authorisation, one) for (_, authorisation), one in AUTHORISATIONS.scan(stub, patient_id)]
+    messages.purge(stub, [message(patient_id, authorisation, text) for authorisation, _ in found for text in Text])
+    for authorisation, one in found:
+        if one.granted is None:
+            CLAIMS_DUE.delete(stub, one.payer, patient_id, authorisation)
 
 
 def _known(stub: Stub, patient_id: str, authorisation_id: str) -> Authorisation:
