@@ -52,7 +52,7 @@ class Endorsing:
             try:
                 peer.admit(proposal, check, signature_holds=signature_holds)
                 peer.admit_for_ordering(proposal)
-                answer = peer.endorse(proposal, check.identity)
+                answer = await peer.endorse(proposal, check)
             except ChaincodeUnknown as unknown:
                 raise GatewayError(Status.FAILED_PRECONDITION, str(unknown)) from None
             except ProposalRefused as refused:

@@ -65,7 +65,7 @@ class Gateway:
         peer = self._endorsing.evaluator(request.target_organizations)
         try:
             peer.admit(proposal, check, signature_holds=self._verifier.verdict(check))
-            endorsed = peer.endorse(proposal, check.identity)
+            endorsed = await peer.endorse(proposal, check)
         except ChaincodeUnknown as unknown:
             raise GatewayError(Status.FAILED_PRECONDITION, str(unknown)) from None
         except ProposalRefused as refused:

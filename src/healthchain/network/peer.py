@@ -122,10 +122,13 @@ class Peer:
         if self.transient.is_full(self._clock_ms()):
             raise ProposalRefused("too many transactions were endorsed here and not submitted: try again later")
 
-    def endorse(self, proposal: ParsedProposal, creator: Identity) -> Endorsed:
-        """Simulate; `admit` comes before, `sign` after. Raises ChaincodeUnknown."""
+    async def endorse(self, proposal: ParsedProposal, check: SignatureCheck) -> Endorsed:
+        """Simulate; `admit` comes before, `sign` after. Raises ChaincodeUnknown.
+
+        `check` is that of the proposal's creator and signature, which holds.
+        """
         definition = self._definition(proposal.chaincode)
-        simulator = self._simulator(proposal, creator, definition)
+        simulator = self._simulator(proposal, check.identity, definition)
         response = self._run(simulator, proposal)
         if response.status >= ERROR_FROM:
             return Endorsed(response, b"", {})

@@ -47,6 +47,7 @@ class ParsedProposal(NamedTuple):
     signature_header: bytes
     payload_without_transient: bytes
     hash: bytes
+    bytes_: bytes  # the whole, which its creator signed
 
 
 def transaction_id(nonce: bytes, creator: bytes) -> str:
@@ -133,6 +134,7 @@ def _parse(proposal_bytes: bytes) -> ParsedProposal:
         signature_header=header.signature_header,
         payload_without_transient=without_transient,
         hash=proposal_hash(header.channel_header, header.signature_header, without_transient),
+        bytes_=proposal_bytes,
     )
 
 
