@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from .chain import START_MS, Chain
@@ -63,6 +65,8 @@ ROWS = [
     Row("by a stranger", "MEMBER_UNKNOWN", STRANGER, "licences:List", {}),
     Row("by nobody", "ROLE_FORBIDDEN", NOBODY, "licences:List", {}),
     Row("of one", "ARGUMENTS_INVALID", OFFICER, "licences:List", HOLDER),
+    Row("from no holder on", "ARGUMENTS_INVALID", OFFICER, "licences:List", {"start": "/doctor"}),
+    Row("too many", "ARGUMENTS_INVALID", OFFICER, "licences:List", {"limit": 1001}),
     Row("by one without a licence", "LICENCE_MISSING", UNLICENSED, "records:Write", WRITE, body(NEW, 1)),
     Row("after it lapsed", "LICENCE_MISSING", DOCTOR_A, "records:Write", WRITE, body(NEW, 1), later_ms=365 * DAY),
 ]
@@ -115,7 +119,14 @@ def test_a_lapsed_licence_leaves_yesterdays_records_readable(chain: Chain) -> No
 
 
 def test_licences_are_listed_by_holder(chain: Chain) -> None:
-    listed = chain.evaluate(AGENT, "licences:List", {})["licences"]
+    whole = chain.evaluate(AGENT, "licences:List", {})
+    listed = whole["licences"]
     assert [one["holder"] for one in listed] == sorted(one["holder"] for one in listed)
     assert listed[0]["holder"] == "HospitalA"
     assert listed[0]["by"] == "Agency/officer"
+    assert whole["next"] is None
+    pages: list[Any] = [{"next": ""}]
+    while pages[-1]["next"] is not None:
+        pages.append(chain.evaluate(AGENT, "licences:List", {"start": pages[-1]["next"], "limit": 1}))
+    assert [one for page in pages[1:] for one in page["licences"]] == listed
+    assert len(pages) == len(listed) + 1

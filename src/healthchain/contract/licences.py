@@ -14,15 +14,15 @@ from msgspec.structs import asdict, replace
 
 from healthchain.chaincode.stub import Caller, Stub
 from healthchain.contract.codes import Code, refusal
-from healthchain.contract.ids import Arguments, Kind, Milliseconds, Result
+from healthchain.contract.ids import Arguments, Kind, Limit, Milliseconds, Result
 from healthchain.contract.members import MEMBERS, acting, user_of
 from healthchain.contract.policies import Permission
 from healthchain.contract.state import State, Table, emit
 
-Holder = Annotated[
-    str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}(/[^\x00-\x1f\x7f\U0010ffff]{1,64})?\Z", max_length=129)
-]
+_HOLDER = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}(/[^\x00-\x1f\x7f\U0010ffff]{1,64})?"
+Holder = Annotated[str, Meta(pattern=rf"^{_HOLDER}\Z", max_length=129)]
 """A hospital by its MSP id, or a practitioner as MSP/CN; the slash tells which."""
+StartHolder = Annotated[str, Meta(pattern=rf"^({_HOLDER})?\Z", max_length=129)]
 Number = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9./-]*\Z", min_length=1, max_length=40)]
 
 
@@ -132,7 +132,8 @@ def _change(stub: Stub, holder: str, before: LicenceStatus, after: LicenceStatus
 
 
 class List(Arguments, frozen=True):
-    pass
+    start: StartHolder = ""
+    limit: Limit = 100
 
 
 class ListedLicence(Licence, frozen=True, kw_only=True):
@@ -141,10 +142,15 @@ class ListedLicence(Licence, frozen=True, kw_only=True):
 
 class Licences(Result, frozen=True):
     licences: list[ListedLicence]
+    next: str | None
 
 
 def list_licences(stub: Stub, arguments: List) -> Licences:
-    """All, by holder; for every member, since a licence is public."""
+    """By holder, from `start` on; `next` starts the next page. For every member, since a licence is public."""
     acting(stub)
-    found = [ListedLicence(holder=holder, **asdict(one)) for (holder,), one in LICENCES.scan(stub)]
-    return Licences(found)
+    found: list[ListedLicence] = []
+    for (holder,), one in LICENCES.scan_from(stub, (), arguments.start):
+        if len(found) == arguments.limit:
+            return Licences(found, holder)
+        found.append(ListedLicence(holder=holder, **asdict(one)))
+    return Licences(found, None)
