@@ -21,11 +21,12 @@ from healthchain.contract.amendments import (
     RotateCertificates,
     SuspendMember,
 )
-from healthchain.contract.governance import ProposalStatus
+from healthchain.contract.governance import ProposalStatus, Propose
 from healthchain.contract.ids import ENVELOPES
 from healthchain.errors import BadInput, Refused
 from healthchain.records import consenting, governing
 from healthchain.records.actor import Actor
+from healthchain.records.keyring import random_id
 from healthchain.records.patients import registered
 from healthchain.records.sealing import SealBroken
 from healthchain.wire.channel import genesis_config
@@ -141,6 +142,25 @@ def test_a_removed_members_envelopes_are_purged_on_every_peer(folder: Path) -> N
 
     within(folder, work)
     assert_clean(folder)
+
+
+def test_nobody_votes_an_organisation_out_of_the_network_unawares(folder: Path) -> None:
+    """The one agency has no vote in its absence, cannot be suspended, and nothing else would pass without its vote."""
+
+    async def work(consortium: Consortium) -> None:
+        agency = administrator(consortium, AGENCY)
+        another = consortium.network.channel.config.organizations[0].msp_config
+        for name, config in (("none", b"no configuration"), ("another's", another)):
+            proposing = Propose(random_id(), RotateCertificates(config))
+            await agency.submit("governance:Propose", proposing)  # not by `governing.propose`, which looks at it
+            for voter in (HOSPITAL, INSURER):
+                with pytest.raises(BadInput, match="MSP configuration"):
+                    await governing.vote(administrator(consortium, voter), proposing.id, in_favour=True)
+            outcome = await governing.vote(administrator(consortium, HOSPITAL), proposing.id, in_favour=False)
+            assert outcome.status is ProposalStatus.OPEN, name
+        assert await code(governing.vote(agency, random_id(), in_favour=True)) == "PROPOSAL_UNKNOWN"
+
+    within(folder, work)
 
 
 async def compartments(consortium: Consortium, patient: str) -> list[str]:

@@ -59,7 +59,14 @@ async def propose_new_key(administrator: Actor, keyring: Keyring) -> str:
 async def vote(
     administrator: Actor, proposal: str, *, in_favour: bool, comment: str | None = None, sealed: bool = False
 ) -> Outcome:
-    """What became of the proposal. Raises Refused."""
+    """What became of the proposal. Raises Refused, or BadInput for a vote in favour of what nobody could use.
+
+    Whoever proposed it may have looked at nothing: an organisation that is let change to certificates that are none
+    takes no part any more, and yet the others wait for its vote.
+    """
+    if in_favour:
+        about = await administrator.ask("governance:Get", governance.Get(proposal), ProposalWithVotes)
+        _require_usable(about.proposal.change, about.proposal.proposer)
     casting = governance.CastVote(proposal, in_favour, None if sealed else comment)
     place = vote_comment(proposal, administrator.recipient)
     messages = await _sealed(administrator, place, comment if sealed else None)
