@@ -157,6 +157,14 @@ def test_a_table_that_joins_two_others_is_held_against_both(chain: Chain) -> Non
     check_refused(chain, Row("joined", "CELL_DERIVABLE", OFFICER, "aggregates:Publish", gives_away, SENT))
 
 
+def test_a_table_is_held_against_those_it_is_connected_with_through_others(chain: Chain) -> None:
+    """East and south of 2024 are 11 together. A sum over two years, less the later one, tells of the east alone."""
+    both = table("both", [EAST], [17], periods=[category("both", "2024-02", "2025-02")])
+    chain.submit(OFFICER, "aggregates:Publish", both, receipts("both"))
+    later = table(NAME, [EAST], [10], periods=[category("2025-02")])
+    check_refused(chain, Row("connected", "CELL_DERIVABLE", OFFICER, "aggregates:Publish", later, SENT))
+
+
 def test_what_cannot_be_compared_any_more_is_refused(chain: Chain) -> None:
     for one in range(3):
         regions = [category(f"r{number}") for number in range(390)]

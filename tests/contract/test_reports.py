@@ -39,6 +39,7 @@ from .outbreak_stage import (
     text,
 )
 from .table import Row, Success, by_name, check_refused
+from .test_governance import ADMIN_G, pass_change
 
 UNLICENSED = person("HospitalA", "locum", "clinician")
 NEW = ident("new")
@@ -247,3 +248,11 @@ def test_the_receipt_is_shown_to_both(chain: Chain) -> None:
         assert (report["acknowledged_by"], report["acknowledged_ms"]) == ("Agency/officer", FIRST_HOUR + HOUR)
         assert [one["request"] for one in shown["follow_ups"]] == [ANSWERED]
         assert {one["id"] for one in shown["requests"]} == {ASKED, ANSWERED}
+
+
+def test_nothing_is_reported_to_a_suspended_agency(chain: Chain) -> None:
+    suspend = {"change": "suspend-member", "msp_id": "CityAgency"}
+    pass_change(chain, suspend, "suspend", ADMIN_A, ADMIN_I, ADMIN_G)
+    sent = filed(NEW, agency="CityAgency")
+    check_refused(chain, Row("suspended", "REPORT_ADDRESSEE", DOCTOR_A, "reports:File", sent, BODY))
+    chain.submit(DOCTOR_A, "reports:File", FILE, BODY)

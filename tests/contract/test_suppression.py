@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from healthchain.contract.suppression import Contradiction, Exposed, Figure, check
 
 LEAST = 5
-A, B, C, D = 1, 2, 4, 8
+A, B, C, D, E, F, G, H, J = (1 << bit for bit in range(9))
+APART = [(A | E, 10), (B | F, 10), (C | G, 10)]  # tells A, B and C apart
 
 
 def exposed(*figures: tuple[int, int | None]) -> int:
@@ -36,6 +37,15 @@ def exposed(*figures: tuple[int, int | None]) -> int:
         pytest.param([(A | B | C, 20), (C, 17), (A, None), (B, None)], A | B, id="all that is suppressed in a row"),
         pytest.param([(A | B, 10), (C | D, 9), (A | C, 12), (B | D, 7), (A, 8)], B, id="margins and one cell"),
         pytest.param([(A | B, 0), (A | C, 8), (B | C | D, 10)], D, id="a sum of zero is zero in each part"),
+        pytest.param([(A | B | C, 10), (C, 10), (A | D, 17), (D | E, 20)], E, id="a difference of zero as well"),
+        pytest.param([(A | C, 10), (B | D, 9), (C | D, 16), (A, None), (B, None)], A | B, id="neither of two alone"),
+        pytest.param([*APART, (A | B | C | D, 20), (D, 17)], A | B | C, id="a figure less one"),
+        pytest.param(
+            [*APART, (A | B | C | D | H | J, 30), (D | H, 27), (C | H | J, 10)], A | B | C | J, id="less another"
+        ),
+        pytest.param([*APART, (A | B | C | D | H, 20), (D, 9), (H, 8)], A | B | C, id="a figure less several"),
+        pytest.param([*APART, (E | F | G, 27), (A | B | C, None)], A | B | C, id="a suppressed sum"),
+        pytest.param([(A | B | C | E, 20), (E | F, 25), (F, 8), (A, None), (B, None)], A | B | C, id="three at most"),
     ],
 )
 def test_given_away(figures: Sequence[tuple[int, int | None]], atoms: int) -> None:
@@ -94,10 +104,17 @@ def test_what_passes_determines_no_small_count(drawn: tuple[tuple[int, ...], set
     figures = figures_of(*drawn)
     rows = [vector(one.atoms) for one in figures if one.cases is not None]
     targets = {one.atoms for one in figures if one.cases is None}
+    targets |= {one for one in range(1, 16) if one.bit_count() <= 2 and told_apart(one, figures)}
     determined = [one for one in sorted(targets) if rank([*rows, vector(one)]) == rank(rows)]
     if any(0 < total(one, counts) < LEAST for one in determined):
         with pytest.raises(Exposed):
             check(figures, LEAST)
+
+
+def told_apart(atoms: int, figures: Sequence[Figure]) -> bool:
+    """Whether each atom is a group of its own: no other atom is in the same figures."""
+    where = [tuple(one.atoms >> bit & 1 for one in figures) for bit in range(4)]
+    return all(where.count(place) == 1 for bit, place in enumerate(where) if atoms >> bit & 1)
 
 
 def figures_of(counts: Sequence[int], published: set[int], suppressed: set[int]) -> list[Figure]:

@@ -32,22 +32,26 @@ class Contradiction(Exception):
 def check(figures: Sequence[Figure], least: int) -> None:
     """Raises Exposed if a count of 1 to least - 1 can be computed, and Contradiction.
 
-    1 every group of atoms and every suppressed figure that the equations determine; 2 every equation that bounds a
-    group from above, since no count is negative; 3 what is left of a figure less others inside it.
+    1 every group of atoms, every two of them and every suppressed figure that the equations determine; 2 every equation
+    that bounds some from above, since no count is negative; 3 what is left of a figure less others inside it. What adds
+    up to 0 is 0 in each part.
     """
     published = _published(figures)
+    remainders = [one for one in _remainders(published) if one[1] < least]
     groups = _groups(one.atoms for one in figures)
     equations = _Equations()
-    for atoms, count in sorted(published.items(), key=lambda one: (one[0].bit_count(), one[0])):
+    zeros = [one for one in remainders if not one[1]]
+    for atoms, count in [*sorted(published.items(), key=lambda one: (one[0].bit_count(), one[0])), *zeros]:
         members = _members(groups, atoms)
         for some in [members] if count else [[one] for one in members]:
             equations.add(some, count)
-    equations.add_zeros()
     for atoms in [*groups, *sorted({one.atoms for one in figures if one.cases is None})]:
         _require_large(atoms, equations.determined(_members(groups, atoms)), least)
+    for one, other in equations.alike(range(len(groups))):
+        _require_large(groups[one] | groups[other], equations.determined([one, other]), least)
     for members, count in equations.bounds():
         _require_large(sum(groups[one] for one in members), count, least)
-    for atoms, count in _remainders(published):
+    for atoms, count in remainders:
         _require_large(atoms, count, least)
 
 
@@ -143,17 +147,6 @@ class _Equations:
                 self._rows[other] = known.less(row, pivot)[0].lowest()
         self._rows[pivot] = row
 
-    def add_zeros(self) -> None:
-        """Counts are not negative: where some add up to 0, each is 0."""
-        zeros: set[int] = set()
-        while True:
-            found = {one for row in self._rows.values() if _is_bound(row) and not row.value for one in row.coefficients}
-            if found <= zeros:
-                return
-            for one in sorted(found - zeros):
-                self.add([one], 0)
-            zeros |= found
-
     def determined(self, unknowns: Iterable[int]) -> int | None:
         """What these unknowns add up to, if the equations say so."""
         row, scale = self._reduced(_Row(dict.fromkeys(unknowns, 1), 0))
@@ -163,6 +156,18 @@ class _Equations:
         if rest:
             raise Contradiction
         return count
+
+    def alike(self, unknowns: Iterable[int]) -> Iterator[tuple[int, int]]:
+        """Two that depend on the same others in the same proportion: no others have a sum that is determined."""
+        found: dict[tuple[tuple[int, int], ...], list[int]] = {}
+        for one in unknowns:
+            row, _ = self._reduced(_Row({one: 1}, 0))
+            if row.coefficients:
+                ordered = dict(sorted(row.coefficients.items()))
+                proportion = tuple(_Row(ordered, 0).lowest().coefficients.items())
+                others = found.setdefault(proportion, [])
+                yield from ((other, one) for other in others)
+                others.append(one)
 
     def bounds(self) -> Iterator[tuple[list[int], int]]:
         """Groups of unknowns which, each taken at least once, add up to a value: so many cases or fewer."""
