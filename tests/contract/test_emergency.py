@@ -465,6 +465,11 @@ def test_a_custodian_finds_who_waits_for_keys(chain: Chain) -> None:
     assert chain.evaluate(ADMIN_A, "emergency:Waiting", {})["emergencies"] == []
 
 
+def test_no_keys_are_waited_for_once_the_patient_is_erased(chain: Chain) -> None:
+    chain.submit(PATIENT, "patients:Erase", {"patient": ALICE})
+    assert chain.evaluate(ADMIN_A, "emergency:Waiting", {})["emergencies"] == []
+
+
 def test_an_erased_patients_reasons_and_keys_are_gone_but_not_the_review(chain: Chain) -> None:
     chain.submit(PATIENT, "patients:Erase", {"patient": ALICE})
     assert texts(chain, RELEASED) == texts(chain, DECIDED) == set()

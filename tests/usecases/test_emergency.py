@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -9,13 +10,14 @@ import pytest
 from healthchain.app.consortium import ADMINISTRATOR, Consortium
 from healthchain.config import CHAINCODE
 from healthchain.contract import disclosures
-from healthchain.contract.emergency import reason_message
+from healthchain.contract.emergency import Waiting, WaitingEmergencies, reason_message
 from healthchain.contract.ids import MESSAGES, Purpose
 from healthchain.contract.sessions import released_keys
+from healthchain.errors import BadInput
 from healthchain.records import emergency
 from healthchain.records.actor import Actor
 from healthchain.records.reading import session
-from healthchain.records.sealing import MessageContext, SealBroken, generate_hpke_key, open_message
+from healthchain.records.sealing import MessageContext, SealBroken, generate_hpke_key, open_message, seal_message
 
 from .bundles import observation, parsed, simple
 from .consortium import (
@@ -144,3 +146,26 @@ def test_a_key_that_is_none_keeps_nobody_from_help() -> None:
     good, context = generate_hpke_key(), MessageContext("health", "emergency/p/e/reason")
     usable = emergency._usable({"a": good.public_bytes, "b": bytes(1216), "c": b"short"}, context)
     assert usable == {"a": good.public_bytes}
+
+
+def test_one_organisations_bad_key_keeps_nobody_elses_emergency_waiting(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To the first that waits nothing can be sealed, as to a clinic that has published a key that is none."""
+
+    async def work(consortium: Consortium) -> None:
+        clinic, custodian = clinician(consortium, CLINIC), clinician(consortium)
+        patients = sorted([(await imported(consortium, simple(1, patient=number))).patient for number in (1, 2)])
+        spoiled = [(await emergency.break_glass(clinic, one, REASON)).id for one in patients]
+
+        def sealing(keys: Mapping[str, bytes], context: MessageContext, plaintext: bytes) -> bytes:
+            usable = context.key != released_keys(patients[0], spoiled[0])
+            return seal_message(keys if usable else dict.fromkeys(keys, bytes(1216)), context, plaintext)
+
+        monkeypatch.setattr(emergency, "seal_message", sealing)
+        with pytest.raises(BadInput):
+            await emergency.release_waiting(custodian)
+        waiting = (await custodian.ask("emergency:Waiting", Waiting(), WaitingEmergencies)).emergencies
+        assert [one.id for one in waiting] == spoiled[:1]
+
+    within(folder, work)

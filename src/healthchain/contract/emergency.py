@@ -19,7 +19,7 @@ from healthchain.contract.guardians import GUARDIANS, Scope
 from healthchain.contract.ids import Arguments, Id, Kind, Milliseconds, Purpose, Result
 from healthchain.contract.licences import Act
 from healthchain.contract.members import MEMBER_KEYS, MEMBERS, acting
-from healthchain.contract.patients import PATIENT_KEYS, Use
+from healthchain.contract.patients import ALLOWED, PATIENT_KEYS, Use
 from healthchain.contract.policies import Permission
 from healthchain.contract.sessions import SESSIONS, Session, access, released_keys
 from healthchain.contract.state import State, Table, emit
@@ -168,10 +168,11 @@ def waiting(stub: Stub, arguments: Waiting) -> WaitingEmergencies:
     found = []
     for (user, patient_id, session_id), _ in PENDING_REVIEWS.scan(stub):
         recipient = user.split("/", 1)[0]
-        custodian = patients.registered(stub, patient_id).custodian
+        patient = patients.registered(stub, patient_id)
         emergency, session = found_emergency(stub, patient_id, session_id)
-        wanted = emergency.released_ms is None and not session.is_over(stub.timestamp_ms)
-        if wanted and custodian == gate.caller.msp_id and custodian != recipient:
+        runs = Use.READ in ALLOWED[patient.status] and not session.is_over(stub.timestamp_ms)
+        wanted = runs and emergency.released_ms is None
+        if wanted and patient.custodian == gate.caller.msp_id and patient.custodian != recipient:
             found.append(WaitingEmergency(patient_id, session_id, recipient, session.compartments))
     return WaitingEmergencies(found)
 

@@ -20,7 +20,7 @@ from healthchain.contract.ids import Purpose
 from healthchain.contract.records import RecordStatus
 from healthchain.contract.reviews import Emergencies, ListedEmergency
 from healthchain.contract.sessions import released_keys
-from healthchain.errors import BadInput, Refused
+from healthchain.errors import BadInput, HealthChainError, Refused
 from healthchain.records import keys
 from healthchain.records.actor import Actor, now_ms, repeated_on_conflict
 from healthchain.records.keyring import random_id
@@ -28,6 +28,9 @@ from healthchain.records.reading import Session, record_place, session
 from healthchain.records.sealing import KEY_BYTES, MessageContext, SealBroken, open_message, seal_message
 
 EMERGENCY_MS = 60 * 60 * 1000
+
+# It was closed, or the patient erased or taken elsewhere, in the meantime; or the patient denies this to the custodian.
+NOTHING_TO_RELEASE = (Code.SESSION_ENDED, Code.PATIENT_ERASED, Code.NOT_THE_CUSTODIAN, Code.CONSENT_MISSING)
 
 RecordKeys = dict[str, Annotated[bytes, msgspec.Meta(min_length=KEY_BYTES, max_length=KEY_BYTES)]]
 """What is sealed when keys are released: `reading.record_place` -> key."""
@@ -67,18 +70,22 @@ async def close(clinician: Actor, patient: str, emergency_id: str) -> None:
 
 
 async def release_waiting(custodian: Actor) -> list[str]:
-    """Release keys into every emergency that waits for them at this custodian; answers with their ids."""
+    """Release keys into every emergency that waits for them at this custodian; answers with their ids.
+
+    What goes wrong with one, a clinician's organisation without a usable key say, is raised once all have had theirs.
+    """
     found = await custodian.ask("emergency:Waiting", emergency.Waiting(), emergency.WaitingEmergencies)
-    done = []
+    done, failed = [], []
     for one in found.emergencies:
         try:
             await _release(custodian, one)
-        except Refused as refused:
-            # It was closed in the meantime, or the patient denies this to the custodian. Others still wait.
-            if refused.code not in (Code.SESSION_ENDED, Code.CONSENT_MISSING):
-                raise
+        except HealthChainError as error:
+            if not (isinstance(error, Refused) and error.code in NOTHING_TO_RELEASE):
+                failed.append(error)
         else:
             done.append(one.id)
+    if failed:
+        raise failed[0]
     return done
 
 
