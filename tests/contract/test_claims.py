@@ -485,6 +485,43 @@ def test_an_authorisation_is_answered_no_more_once_its_patient_is_erased(chain: 
     assert PENDING not in {one["id"] for one in chain.evaluate(AGENT, "claims:Due", {})["due"]}
 
 
+def test_a_late_payment_is_kept_as_long_as_any(chain: Chain) -> None:
+    """From the payment on, not from the end of an appeal that lay before it."""
+    claim = IN_STATE["adjudicated"]
+    chain.now_ms = START_MS + HOUR + 200 * DAY
+    take(chain, claim, "settle")
+    chain.now_ms += 90 * DAY - 1
+    check_refused(chain, Row("kept", "CLAIM_KEPT", AGENT, "claims:Purge", chosen(claim)))
+    chain.now_ms += 1
+    chain.submit(AGENT, "claims:Purge", chosen(claim))
+
+
+def test_an_encounter_that_the_payer_is_denied_is_not_billed_to_it(chain: Chain) -> None:
+    """Not even without the record: that it took place, and what was done, is in the claim."""
+    bind = {"patient": ALICE, "record": PRIVATE, "commitment": digest("secret", PRIVATE)}
+    chain.submit(DOCTOR_A, "claims:BindEncounter", bind)
+    private = line(NEW, 1, encounter=PRIVATE, records=[])
+    row = Row("private", "CONSENT_MISSING", DOCTOR_A, "claims:Submit", claimed(NEW, private), BODY)
+    check_refused(chain, row)
+    submit(chain, NEW, private, coverage=SECOND)
+
+
+def test_a_claim_is_not_hidden_behind_an_authorisation_of_the_same_id(chain: Chain) -> None:
+    same = {"id": OPEN, "patient": ALICE}
+
+    def due() -> list[tuple[str, int]]:
+        found = [one for one in chain.evaluate(AGENT, "claims:Due", {})["due"] if one["id"] == OPEN]
+        return [(one["asked"], one["due_ms"]) for one in found]
+
+    (claim_due,) = due()
+    request = same | {"coverage": FIRST}
+    chain.submit(DOCTOR_B, "authorisations:Request", request, message("authorisation", OPEN, "request"))
+    assert claim_due in due()
+    answer = same | {"granted": False}
+    chain.submit(AGENT, "authorisations:Answer", answer, message("authorisation", OPEN, "answer"))
+    assert due() == [claim_due]
+
+
 def test_an_amended_attachment_must_be_sealed_anew(chain: Chain) -> None:
     write(chain, R1, 2, K[0])
     check_refused(chain, Row("stale", "VERSION_STALE", DOCTOR_A, "claims:Submit", SUBMIT, BODY))

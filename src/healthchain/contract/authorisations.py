@@ -8,7 +8,7 @@ from msgspec.structs import asdict, replace
 
 from healthchain.chaincode.stub import Stub
 from healthchain.contract import coverage, licences, messages, parties, patients
-from healthchain.contract.claims_due import CLAIMS_DUE, ClaimDue
+from healthchain.contract.claims_due import CLAIMS_DUE, Asked, ClaimDue
 from healthchain.contract.codes import Code, refusal
 from healthchain.contract.ids import PERSONS, Arguments, Id, Milliseconds, Result
 from healthchain.contract.licences import Act
@@ -64,7 +64,7 @@ def request(stub: Stub, arguments: Request) -> None:
         due_ms=due_ms,
     )
     AUTHORISATIONS.put(stub, asked, arguments.patient, arguments.id)
-    CLAIMS_DUE.put(stub, ClaimDue(due_ms), covered.payer, arguments.patient, arguments.id)
+    CLAIMS_DUE.put(stub, ClaimDue(due_ms), covered.payer, arguments.patient, Asked.AUTHORISATION, arguments.id)
     emit(stub, "authorisations:Requested", arguments.patient, (arguments.id,))
 
 
@@ -108,7 +108,7 @@ def answer(stub: Stub, arguments: Answer) -> None:
         answered_ms=stub.timestamp_ms,
     )
     AUTHORISATIONS.put(stub, answered, arguments.patient, arguments.id)
-    CLAIMS_DUE.delete(stub, asked.payer, arguments.patient, arguments.id)
+    CLAIMS_DUE.delete(stub, asked.payer, arguments.patient, Asked.AUTHORISATION, arguments.id)
     emit(stub, "authorisations:Answered", arguments.patient, (arguments.id,))
 
 
@@ -171,7 +171,7 @@ def purge(stub: Stub, patient_id: str) -> None:
     messages.purge(stub, [message(patient_id, authorisation, text) for authorisation, _ in found for text in Text])
     for authorisation, one in found:
         if one.granted is None:
-            CLAIMS_DUE.delete(stub, one.payer, patient_id, authorisation)
+            CLAIMS_DUE.delete(stub, one.payer, patient_id, Asked.AUTHORISATION, authorisation)
 
 
 def _known(stub: Stub, patient_id: str, authorisation_id: str) -> Authorisation:

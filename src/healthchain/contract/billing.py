@@ -10,10 +10,11 @@ from collections.abc import Sequence
 
 from healthchain.chaincode.stub import Stub
 from healthchain.contract import patients
-from healthchain.contract.claim_states import CLAIMS, ClaimState, Line
+from healthchain.contract.claim_states import CLAIMS, Line
 from healthchain.contract.codes import Code, refusal
 from healthchain.contract.ids import Arguments, Digest, Id
 from healthchain.contract.members import acting, user_of
+from healthchain.contract.patients import Use
 from healthchain.contract.policies import Permission
 from healthchain.contract.records import HEADERS, Header, RecordStatus
 from healthchain.contract.state import State, Table, emit
@@ -51,16 +52,19 @@ class BindEncounter(Arguments, frozen=True):
 
 
 def bind(stub: Stub, arguments: BindEncounter) -> None:
-    """Once for an encounter, by the hospital that wrote its record or keeps it."""
+    """Once for an encounter, by the hospital that wrote its first version: not by who keeps or amends it now."""
     gate = acting(stub, Permission.CLAIM)
-    patients.active(stub, arguments.patient)
-    header = own_record(HEADERS.get(stub, arguments.patient, arguments.record), gate.caller.msp_id)
+    patients.allowing(stub, arguments.patient, Use.READ)
+    header = present(HEADERS.get(stub, arguments.patient, arguments.record))
+    first = _first_version(stub, arguments.patient, arguments.record, header)
+    if first.author.split("/", 1)[0] != gate.caller.msp_id:
+        raise refusal(Code.RECORD_NOT_OWN)
     if ENCOUNTERS.get(stub, arguments.patient, arguments.record) is not None:
         raise refusal(Code.ENCOUNTER_BOUND)
     bound = BoundEncounter(
         hospital=gate.caller.msp_id,
         commitment=arguments.commitment,
-        written_ms=_first_written_ms(stub, arguments.patient, arguments.record, header),
+        written_ms=first.time_ms,
         by=user_of(stub.caller),
         time_ms=stub.timestamp_ms,
     )
@@ -68,25 +72,31 @@ def bind(stub: Stub, arguments: BindEncounter) -> None:
     emit(stub, "claims:EncounterBound", arguments.patient, (arguments.record,))
 
 
-def own_record(header: Header | None, hospital: str) -> Header:
-    """It is there, and this hospital wrote it or keeps it."""
+def present(header: Header | None) -> Header:
+    """Neither unknown nor erased."""
     if header is None:
         raise refusal(Code.RECORD_UNKNOWN)
     if header.status is RecordStatus.ERASED:
         raise refusal(Code.RECORD_ERASED)
+    return header
+
+
+def own_record(found: Header | None, hospital: str) -> Header:
+    """It is there, and this hospital wrote it or keeps it."""
+    header = present(found)
     if hospital not in (header.author.split("/", 1)[0], header.custodian):
         raise refusal(Code.RECORD_NOT_OWN)
     return header
 
 
-def _first_written_ms(stub: Stub, patient_id: str, record: str, header: Header) -> int:
+def _first_version(stub: Stub, patient_id: str, record: str, header: Header) -> Header:
     """The oldest entry of a key's history never changes, so all endorsers find the same."""
     if header.version == 1:
-        return header.time_ms
+        return header
     oldest = list(stub.history(HEADERS.key(patient_id, record)))[-1]
     first = HEADERS.decode(oldest.value)
     assert first is not None, "a header is never deleted"
-    return first.time_ms
+    return first
 
 
 def bound_encounter(stub: Stub, patient_id: str, record: str, hospital: str) -> BoundEncounter:
@@ -114,7 +124,15 @@ def _stands(stub: Stub, patient_id: str, billed: BilledLine) -> bool:
     claim = CLAIMS.get(stub, patient_id, billed.claim)
     assert claim is not None, "a claim is never deleted"
     denied = claim.has_ended(stub.timestamp_ms) and claim.denies(billed.line)
-    return claim.state is not ClaimState.WITHDRAWN and not denied
+    return claim.stands and not denied
+
+
+def require_billed(stub: Stub, patient_id: str, claim_id: str, lines: Sequence[Line]) -> None:
+    """No other claim has taken a token of this one. Times alone do not tell: clients' clocks differ by minutes."""
+    for line in lines:
+        found = BILLED.get(stub, patient_id, line.encounter, line.token.hex())
+        if found is None or BilledLine(claim_id, line.number) not in found.lines:
+            raise refusal(Code.BILLED_TWICE)
 
 
 def require_primary(stub: Stub, patient_id: str, primary_id: str, hospital: str, rank: int) -> None:
@@ -123,5 +141,5 @@ def require_primary(stub: Stub, patient_id: str, primary_id: str, hospital: str,
     if primary is None:
         raise refusal(Code.CLAIM_UNKNOWN)
     parties_fit = primary.hospital == hospital and primary.rank < rank
-    if not parties_fit or not primary.adjudications:
+    if not parties_fit or not primary.adjudications or not primary.stands:
         raise refusal(Code.PRIMARY_INVALID)

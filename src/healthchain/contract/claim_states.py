@@ -67,6 +67,10 @@ TRANSITIONS = {
     (ClaimState.APPEALED, Step.APPROVE): Transition(Party.PAYER, ClaimState.FINAL),
     (ClaimState.APPEALED, Step.DENY): Transition(Party.PAYER, ClaimState.CLOSED),
     (ClaimState.FINAL, Step.SETTLE): Transition(Party.PAYER, ClaimState.CLOSED),
+    # A payer that is silent, or gone, keeps neither the services from being billed elsewhere nor the texts for ever.
+    (ClaimState.ADJUDICATED, Step.WITHDRAW): Transition(Party.HOSPITAL, ClaimState.WITHDRAWN, When.OVERDUE),
+    (ClaimState.APPEALED, Step.WITHDRAW): Transition(Party.HOSPITAL, ClaimState.WITHDRAWN, When.OVERDUE),
+    (ClaimState.FINAL, Step.WITHDRAW): Transition(Party.HOSPITAL, ClaimState.WITHDRAWN, When.OVERDUE),
 }
 
 WAITS_FOR = {
@@ -141,7 +145,14 @@ class Claim(State, frozen=True):
         """From when on nothing can change any more; it may lie ahead. None while somebody has to act."""
         if self.state in (ClaimState.CLOSED, ClaimState.WITHDRAWN):
             return self.state_ms
-        return self.appeal_ms if self.state in (ClaimState.DENIED, ClaimState.SETTLED) else None
+        if self.appeal_ms is None or self.state not in (ClaimState.DENIED, ClaimState.SETTLED):
+            return None
+        return max(self.state_ms, self.appeal_ms)
+
+    @property
+    def stands(self) -> bool:
+        """Unless it is withdrawn; what was paid by then stays billed."""
+        return self.state is not ClaimState.WITHDRAWN or self.settlement is not None
 
     def has_ended(self, now_ms: int) -> bool:
         return self.ended_ms is not None and now_ms >= self.ended_ms

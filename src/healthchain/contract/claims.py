@@ -38,7 +38,7 @@ from healthchain.contract.claim_states import (
     Step,
     When,
 )
-from healthchain.contract.claims_due import CLAIMS_DUE, ClaimDue
+from healthchain.contract.claims_due import CLAIMS_DUE, Asked, ClaimDue
 from healthchain.contract.codes import Code, refusal
 from healthchain.contract.consents import CONSENTS
 from healthchain.contract.coverage import Coverage
@@ -88,10 +88,13 @@ class Submit(Chosen, frozen=True):
 
 
 def submit(stub: Stub, arguments: Submit) -> None:
-    """By a licensed hospital. Transient: the body with amounts, codes, salts and the attached records' keys."""
+    """By a licensed hospital. Transient: the body with amounts, codes, salts and the attached records' keys.
+
+    What was done before a merge is billed under the pseudonym under which it was recorded.
+    """
     gate = acting(stub, Permission.CLAIM)
     licences.require(stub, Act.CLAIM)
-    patient = patients.active(stub, arguments.patient)
+    patient = patients.allowing(stub, arguments.patient, patients.Use.READ)
     if CLAIMS.get(stub, arguments.patient, arguments.id) is not None:
         raise refusal(Code.CLAIM_EXISTS)
     covered = coverage.known(stub, arguments.patient, arguments.coverage)
@@ -146,15 +149,15 @@ def _check_time(stub: Stub, gate: Acting, arguments: Submit, covered: Coverage, 
 
 
 def _check_records(stub: Stub, hospital: str, patient_id: str, patient: Patient, payer: str, line: ClaimedLine) -> None:
-    """The hospital's own, in their current versions; and nothing that a consent denies the payer."""
+    """The hospital's own, in their current versions; of them, and of encounters, nothing that the payer is denied."""
     ids = [line.encounter, *(one.record for one in line.records)]
-    headers = [billing.own_record(one, hospital) for one in HEADERS.get_many(stub, patient_id, ids)]
-    attached = headers[1:]
+    encounter, *found = HEADERS.get_many(stub, patient_id, ids)
+    attached = [billing.own_record(one, hospital) for one in found]
     if len({one.record for one in line.records}) != len(line.records):
         raise refusal(Code.RECORD_DUPLICATE)
     if any(one.version != header.version for one, header in zip(line.records, attached, strict=True)):
         raise refusal(Code.VERSION_STALE)
-    if _is_denied(stub, patient_id, patient, payer, attached):
+    if _is_denied(stub, patient_id, patient, payer, [billing.present(encounter), *attached]):
         raise refusal(Code.CONSENT_MISSING)
 
 
@@ -204,7 +207,7 @@ def answer(stub: Stub, arguments: Answer) -> None:
 
 
 def withdraw(stub: Stub, arguments: Withdraw) -> None:
-    """By the hospital; its services can be billed again."""
+    """By the hospital; services for which nothing was paid can be billed again."""
     _, after = _advanced(stub, arguments, Permission.CLAIM, Step.WITHDRAW)
     _put(stub, arguments, after, "claims:Withdrawn")
 
@@ -251,7 +254,10 @@ def _is_whole(one: Decided) -> bool:
 
 def appeal(stub: Stub, arguments: Appeal) -> None:
     """Once, by the hospital, the patient or a guardian, in time. Transient: why, `appeal-1`."""
-    _, after = _advanced(stub, arguments, Permission.CLAIM, Step.APPEAL)
+    claim, after = _advanced(stub, arguments, Permission.CLAIM, Step.APPEAL)
+    if claim.purged_ms is not None:
+        raise refusal(Code.CLAIM_PURGED)
+    billing.require_billed(stub, arguments.patient, arguments.id, claim.lines)
     messages.store(stub, {message(arguments.patient, arguments.id, "appeal-1")})
     _put(stub, arguments, after, "claims:Appealed")
 
@@ -336,7 +342,7 @@ def _require_party(stub: Stub, gate: Acting, patient_id: str, claim: Claim, step
 def _put(stub: Stub, chosen: Chosen, claim: Claim, event: str) -> None:
     CLAIMS.put(stub, claim, chosen.patient, chosen.id)
     if claim.due_ms is not None and WAITS_FOR[claim.state] is Party.PAYER:
-        CLAIMS_DUE.put(stub, ClaimDue(claim.due_ms), claim.payer, chosen.patient, chosen.id)
+        CLAIMS_DUE.put(stub, ClaimDue(claim.due_ms), claim.payer, chosen.patient, Asked.CLAIM, chosen.id)
     else:
-        CLAIMS_DUE.delete(stub, claim.payer, chosen.patient, chosen.id)
+        CLAIMS_DUE.delete(stub, claim.payer, chosen.patient, Asked.CLAIM, chosen.id)
     emit(stub, event, chosen.patient, (chosen.id,))

@@ -29,7 +29,7 @@
 | encounter | patient, record | billing |
 | billed | patient, record of the encounter, token | billing |
 | claim | patient, claim | claim_states |
-| claim-due | MSP id of the payer, patient, claim or authorisation | claims_due |
+| claim-due | MSP id of the payer, patient, "claim" or "authorisation", its id | claims_due |
 | report | report | reports |
 | report-follow-up | report, follow-up | reports |
 | report-request | report, request | reports |
