@@ -97,9 +97,11 @@ def claimed_role(stage: Stage) -> bool:
 # One member's peer forges a result, or endorses what the rules forbid
 
 
-async def forge(consortium: Consortium, stage: Stage, endorsements: Sequence[tuple[bytes, SigningIdentity]]) -> bool:
-    """The clinic overwrites the insurer's encryption key with its own; (endorser's bytes, whose key signs)."""
-    owner = stage.credentials(CLINIC)
+async def forge(
+    consortium: Consortium, stage: Stage, endorsements: Sequence[tuple[bytes, SigningIdentity]], sender: str = CLINIC
+) -> bool:
+    """The insurer's encryption key becomes the clinic's; (endorser's bytes, whose key signs)."""
+    owner = stage.credentials(sender)
     who = owner.signing_identity(owner.user(ADMINISTRATOR))
     insurer = consortium.topology.organisation(INSURER).msp_id
     key = members.MEMBER_KEYS.key(insurer)
@@ -121,7 +123,7 @@ async def forge(consortium: Consortium, stage: Stage, endorsements: Sequence[tup
     request = gateway_pb2.SubmitRequest(
         prepared_transaction=common_pb2.Envelope(payload=outer, signature=who.key.sign(outer))
     )
-    await consortium.network.gateway(CLINIC).submit(request)
+    await consortium.network.gateway(sender).submit(request)
     await consortium.connection(HOSPITAL, CLINICIAN, PUT.name).submit("Put", b"flush", b"v")
     found = consortium.network.peers[AGENCY].ledger.get(CHAINCODE, key)
     return found is not None and found.value == value

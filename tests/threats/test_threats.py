@@ -13,20 +13,34 @@ from pathlib import Path
 
 import pytest
 
-import healthchain.contract.audit as audit
+import healthchain.contract.aggregates as aggregates
+import healthchain.contract.amendments as amendments
+import healthchain.contract.billing as billing
 import healthchain.contract.consents as consents
+import healthchain.contract.deciding as deciding
 import healthchain.contract.emergency as emergency
 import healthchain.contract.envelopes as envelopes
+import healthchain.contract.governance as governance
+import healthchain.contract.guardians as guardians
+import healthchain.contract.licences as licences
+import healthchain.contract.members as members
+import healthchain.contract.merging as merging
 import healthchain.contract.patients as patients
 import healthchain.contract.reading as reading
+import healthchain.contract.registry as registry
 import healthchain.contract.reviews as reviews
 import healthchain.contract.sessions as sessions
+import healthchain.contract.suppression as suppression
+import healthchain.contract.tally as tally
+import healthchain.contract.trail as trail
 import healthchain.identity.msp as msp
 import healthchain.ledger.fsck_chain as fsck_chain
+import healthchain.ledger.membership as membership
 import healthchain.ledger.recovery as recovery
 import healthchain.network.committer as committer
 import healthchain.network.peer as peer
 import healthchain.network.verifier as verifier
+import healthchain.records.claiming as claiming
 import healthchain.records.consenting as consenting
 import healthchain.records.importing as importing
 from healthchain.chaincode.dispatch import Contract
@@ -40,6 +54,7 @@ from healthchain.ledger.validate import SignatureCheck
 from healthchain.records.keyring import ID_BYTES, Keyring, encode_id
 from healthchain.records.sealing import BodySealer
 
+from . import agreement_attacks as agreement
 from . import network_attacks as network
 from . import record_attacks as record
 from .stage import Stage
@@ -54,11 +69,29 @@ REPLAY = "replay of a proposal, an envelope or an access session"
 CURIOUS = "a curious member reads its own disk or the wire"
 GUESSES = "a member tests guesses against hashes"
 BROWSING = "a clinician browses"
+GLASS = "a clinician breaks the glass without need"
 REVOKED = "a revoked grantee reads on"
 PURGED = "a purged record comes back"
 MALFORMED = "malformed or oversized input"
 CRASH = "a crash or power loss at any instruction"
+RULES = "one member changes the rules or the members alone"
+SUSPENDED = "a suspended or removed member acts on"
+UNLICENSED = "an unlicensed author writes"
+SPEAKING = "somebody speaks for a patient, or takes one over, who may not"
+BILLING = "one service is billed twice, or a member tests guesses of it"
+COUNTS = "small numbers are read out of published tables"
+RECEIPT = "a receipt is forged or altered"
 LOST = "a key or certificate is lost, expired or stolen"  # in no row of its own: expiry is part of the first
+
+
+class EmptyTable:
+    """Of the contract's state: keeps nothing, finds nothing."""
+
+    def scan(self, *_: object) -> list[object]:
+        return []
+
+    def put(self, *_: object) -> None:
+        pass
 
 
 def every_signature_holds(patch: Patch) -> None:
@@ -105,23 +138,26 @@ def any_session_runs(patch: Patch) -> None:
     patch.setattr(sessions, "_running", lambda stub, role, patient, one: sessions.SESSIONS.get(stub, patient, one))
 
 
-def sessions_leave_no_trace(patch: Patch) -> None:
-    class Nothing:
-        def scan(self, *_: object) -> list[object]:
-            return []
-
-    patch.setattr(audit, "SESSIONS", Nothing())
-
-
 def reviews_never_fall_due(patch: Patch) -> None:
-    class Nothing:
-        def scan(self, *_: object) -> list[object]:
-            return []
+    patch.setattr(emergency, "PENDING_REVIEWS", EmptyTable())
 
-        def put(self, *_: object) -> None:
-            pass
 
-    patch.setattr(emergency, "PENDING_REVIEWS", Nothing())
+def an_emergency_opens_everything(patch: Patch) -> None:
+    patch.setattr(deciding, "emergency_compartments", lambda stub, patient_id, patient: frozenset(patient.compartments))
+
+
+def votes_are_forgotten(patch: Patch) -> None:
+    patch.setattr(governance, "VOTES", EmptyTable())
+
+
+def whoever_is_active_votes(patch: Patch) -> None:
+    patch.setattr(amendments, "voters", lambda change, now: now.active())
+
+
+def no_standing_bars_a_caller(patch: Patch) -> None:
+    """The network asks who takes part, and so does the contract's own gate: either is enough."""
+    patch.setattr(membership, "BARRED", {})
+    patch.setattr(members, "require_active", lambda member: member)
 
 
 def one_key_for_ever(patch: Patch) -> None:
@@ -179,10 +215,11 @@ ROWS = [
     Row(GUESSES, record.guessed_body, bodies_in_the_clear),
     Row(GUESSES, record.guessed_id, ids_without_a_secret),
     Row(BROWSING, record.without_session, reads_need_no_session),
-    Row(BROWSING, record.unseen_reading, sessions_leave_no_trace),
+    Row(BROWSING, record.unseen_reading, only_itself(trail, "_sessions", lambda *_: [])),
     Row(BROWSING, record.undisclosed_reading, only_itself(reading, "_require_disclosed", nothing)),
-    Row(BROWSING, record.glass_broken_by_habit, reviews_never_fall_due),
-    Row(BROWSING, record.emergency_cleared_at_home, only_itself(reviews, "_require_other", nothing)),
+    Row(GLASS, record.glass_broken_by_habit, reviews_never_fall_due),
+    Row(GLASS, record.emergency_cleared_at_home, only_itself(reviews, "_require_other", nothing)),
+    Row(GLASS, agreement.glass_broken_against_a_denial, an_emergency_opens_everything),
     Row(REVOKED, record.session_after_revocation, only_itself(consents, "end", nothing)),
     Row(REVOKED, record.envelopes_after_revocation, only_itself(envelopes, "purge", nothing)),
     Row(REVOKED, record.old_key_after_revocation, one_key_for_ever),
@@ -191,6 +228,24 @@ ROWS = [
     Row(PURGED, record.read_into_a_block, only_itself(Contract, "only_reads", lambda *_: False)),
     Row(MALFORMED, network.hostile_certificate, only_itself(msp, "UNREADABLE", (ValueError,))),
     Row(MALFORMED, network.endless_signature, only_itself(verifier, "SIGNATURE_BYTES_MAX", 1 << 30)),
+    Row(RULES, agreement.decided_alone, only_itself(tally, "decided", lambda *_: True)),
+    Row(RULES, agreement.votes_by_another_certificate, votes_are_forgotten),
+    Row(RULES, agreement.votes_on_its_own_suspension, whoever_is_active_votes),
+    Row(SUSPENDED, agreement.suspended_member_acts, no_standing_bars_a_caller),
+    Row(SUSPENDED, agreement.suspended_members_endorse, only_itself(membership, "BARRED", {})),
+    Row(UNLICENSED, agreement.unlicensed_author, only_itself(licences, "require_found", nothing)),
+    Row(UNLICENSED, agreement.hospital_licenses_its_own, only_itself(Policies, "may", lambda *_: True)),
+    Row(SPEAKING, agreement.guardian_of_another_authority, only_itself(guardians, "require_speaker", nothing)),
+    Row(SPEAKING, agreement.guardian_beyond_its_scope, only_itself(guardians, "require_speaker", nothing)),
+    Row(SPEAKING, agreement.merged_by_one_custodian, only_itself(merging, "_require_both", nothing)),
+    Row(SPEAKING, agreement.custody_taken, only_itself(registry, "require_inactive", nothing)),
+    Row(BILLING, agreement.billed_twice, only_itself(billing, "take_tokens", nothing)),
+    Row(BILLING, agreement.billed_again_under_another_secret, only_itself(claiming, "check", nothing)),
+    Row(BILLING, agreement.guessed_service, only_itself(Keyring, "encounter_secret", lambda *_: bytes(32))),
+    Row(COUNTS, agreement.total_less_the_rest, only_itself(suppression, "check", nothing)),
+    Row(COUNTS, agreement.one_table_less_another, only_itself(aggregates, "_connected", lambda *_: [])),
+    Row(RECEIPT, agreement.receipt_of_what_changed_nothing, only_itself(Channel, "majority", 1)),
+    Row(RECEIPT, agreement.altered_receipt, every_signature_holds),
     Row(CRASH, record.power_loss, only_itself(recovery, "_replay", nothing)),
 ]
 NAMES = [row.attack.__name__ for row in ROWS]

@@ -6,6 +6,8 @@ nothing new is added, and the registry names the successor. The successor's own 
 
 from __future__ import annotations
 
+from collections.abc import Set
+
 from msgspec.structs import replace
 
 from healthchain.chaincode.stub import Stub
@@ -13,7 +15,7 @@ from healthchain.contract import life_events, patients
 from healthchain.contract.codes import Code, refusal
 from healthchain.contract.ids import Arguments, Id
 from healthchain.contract.life_events import Happening
-from healthchain.contract.members import acting
+from healthchain.contract.members import Acting, acting
 from healthchain.contract.patients import PATIENTS, PatientStatus
 from healthchain.contract.policies import Permission
 from healthchain.contract.state import State, Table, emit
@@ -64,15 +66,20 @@ def confirm(stub: Stub, arguments: Confirm) -> None:
     proposed = MERGES.get(stub, arguments.patient)
     if proposed is None or proposed.into != arguments.into:
         raise refusal(Code.MERGE_UNKNOWN)
-    proven_by = {gate.caller.msp_id, proposed.by.split("/", 1)[0]}
-    if proven_by != custodians or gate.user == proposed.by:
-        raise refusal(Code.MERGE_UNPROVEN)
+    _require_both(gate, proposed, custodians)
     merged = replace(patients.with_status(patient, PatientStatus.MERGED), merged_into=arguments.into)
     PATIENTS.put(stub, merged, arguments.patient)
     MERGES.delete(stub, arguments.patient)
     life_events.note(stub, gate, arguments.patient, Happening.MERGED, arguments.into)
     life_events.note(stub, gate, arguments.into, Happening.MERGED, arguments.patient)
     emit(stub, "merging:Confirmed", arguments.patient, (arguments.into,))
+
+
+def _require_both(gate: Acting, proposed: Merge, custodians: Set[str]) -> None:
+    """Each custodian has said so, and never one user alone."""
+    proven_by = {gate.caller.msp_id, proposed.by.split("/", 1)[0]}
+    if proven_by != custodians or gate.user == proposed.by:
+        raise refusal(Code.MERGE_UNPROVEN)
 
 
 class Withdraw(Arguments, frozen=True):
