@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
 from .chain import Chain
@@ -172,6 +174,15 @@ def test_what_cannot_be_compared_any_more_is_refused(chain: Chain) -> None:
         chain.submit(OFFICER, "aggregates:Publish", many, receipts(f"many {one}"))
     last = table(NAME, [category(f"s{number}") for number in range(30)], [7] * 30)
     check_refused(chain, Row("too many", "BATCH_TOO_LARGE", OFFICER, "aggregates:Publish", last, SENT))
+
+
+def test_sums_that_overlap_at_random_are_refused(chain: Chain) -> None:
+    chance = random.Random(1)  # noqa: S311 (no secret)
+    names = [f"r{number}" for number in range(60)]
+    regions = [category(f"s{number}", *chance.sample(names, 20)) for number in range(55)]
+    counts = [sum(20 + int(one[1:]) for one in region["parts"]) for region in regions]
+    sent = table(NAME, regions, counts)
+    check_refused(chain, Row("at random", "BATCH_TOO_LARGE", OFFICER, "aggregates:Publish", sent, SENT))
 
 
 def test_all_members_see_what_was_published_and_nobody_the_receipts(chain: Chain) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
@@ -11,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from healthchain.contract.suppression import Contradiction, Exposed, Figure, check
+from healthchain.contract.suppression import Contradiction, Exposed, Figure, Intractable, check
 
 LEAST = 5
 A, B, C, D, E, F, G, H, J = (1 << bit for bit in range(9))
@@ -157,6 +158,17 @@ def rank(rows: Sequence[list[Fraction]]) -> int:
                 left[number] = [one - factor * other for one, other in zip(row, pivot, strict=True)]
         found += 1
     return found
+
+
+def test_sums_that_overlap_at_random_are_not_worked_on_for_minutes() -> None:
+    chance = random.Random(1)  # noqa: S311 (no secret)
+    chosen = [chance.sample(range(300), 40) for _ in range(250)]
+    figures = [Figure(1 << one, None) for one in range(300)]
+    figures += [Figure(sum(1 << one for one in some), sum(one + 20 for one in some)) for some in chosen]
+    started = time.process_time()
+    with pytest.raises(Intractable):
+        check(figures, LEAST)
+    assert time.process_time() - started < 3
 
 
 def test_the_largest_table_takes_less_than_a_second() -> None:

@@ -39,7 +39,7 @@ def publish(
 
     from healthchain.app.consortium import opened
     from healthchain.app.input import read_file
-    from healthchain.contract.suppression import Contradiction
+    from healthchain.contract.suppression import Contradiction, Intractable
     from healthchain.errors import BadInput
     from healthchain.records import publishing
 
@@ -60,6 +60,10 @@ def publish(
             found = run_async(work(wanted))
         except Contradiction:
             raise BadInput("tables published before count other reports of these places: choose others") from None
+        except Intractable:
+            raise BadInput(
+                "the categories overlap in too many ways to be checked: choose parts and their sums"
+            ) from None
         facts = {"table": found.id, "cells": len(found.cells), "suppressed": sum(one is None for one in found.cells)}
         output.result(facts, f"table {found.id}\n{_table(found)}")
 

@@ -135,6 +135,8 @@ def _require_nothing_given_away(table: Publish, earlier: Sequence[Aggregate], le
         raise refusal(Code.CELL_DERIVABLE) from None
     except suppression.Contradiction:
         raise refusal(Code.CELL_CONTRADICTS) from None
+    except suppression.Intractable:
+        raise refusal(Code.BATCH_TOO_LARGE) from None
 
 
 def _connected(stub: Stub, agency: str, table: Publish) -> list[Aggregate]:

@@ -9,6 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
+COEFFICIENT_MAX = 1 << 32
+"""Tables of categories and their sums need 1 to 3. Sums that overlap at random grow without end, and cost minutes."""
+
 
 class Figure(NamedTuple):
     """`atoms` is a set of bits; `cases` is None where the figure is suppressed."""
@@ -29,8 +32,12 @@ class Contradiction(Exception):
     """No counts fit all the published figures."""
 
 
+class Intractable(Exception):
+    """The figures overlap in so many ways that nobody can check them in reasonable time."""
+
+
 def check(figures: Sequence[Figure], least: int) -> None:
-    """Raises Exposed if a count of 1 to least - 1 can be computed, and Contradiction.
+    """Raises Exposed if a count of 1 to least - 1 can be computed, Contradiction, or Intractable.
 
     1 every group of atoms, every two of them and every suppressed figure that the equations determine; 2 every equation
     that bounds some from above, since no count is negative; 3 what is left of a figure less others inside it. What adds
@@ -124,6 +131,8 @@ class _Row(NamedTuple):
             divisor = _gcd(divisor, abs(value))
         sign = 1 if next(iter(self.coefficients.values())) > 0 else -1
         divisor *= sign
+        if max(map(abs, self.coefficients.values())) > COEFFICIENT_MAX * abs(divisor):
+            raise Intractable
         return _Row({one: value // divisor for one, value in self.coefficients.items()}, self.value // divisor)
 
 

@@ -23,6 +23,8 @@ from healthchain.records.keyring import random_id
 from healthchain.records.sealing import MessageContext, SealBroken, open_message, seal_message
 
 SALT_BYTES = 32
+RECEIPTS_BYTES = 1 << 18
+"""Receipts are padded to a multiple: all members see how long they are, and it would tell what is suppressed."""
 
 
 class ReceiptsFalse(HealthChainError):
@@ -93,7 +95,8 @@ def _table(axes: Axes, cells: tuple[int | None, ...], receipts: Receipts) -> Pub
 def suppressed(table: Publish, earlier: Sequence[ShownAggregate], least: int) -> Publish:
     """Small counts first, then as many others as it takes, until the contract's own check finds nothing.
 
-    Greedy: each time the smallest count that protects what was exposed. Raises `suppression.Contradiction`.
+    Greedy: each time the smallest count that protects what was exposed. Raises
+    `suppression.Contradiction` or `suppression.Intractable`.
     """
     table = without_small(table, least)
     while exposed := _exposed(table, earlier, least):
@@ -128,7 +131,7 @@ def _with_suppressed(table: Publish, number: int) -> Publish:
 
 
 async def publish(officer: Actor, cases: Mapping[str, Case], axes: Axes) -> str:
-    """Count, suppress, publish; answers with the table's id. Raises Refused or `suppression.Contradiction`."""
+    """Count, suppress, publish; answers with the table's id. Raises Refused and as `suppressed`."""
     table, receipts = count(cases, axes)
     own = [one for one in await list_tables(officer) if one.agency == officer.recipient]
     return await submit(officer, suppressed(table, own, await least_count(officer)), receipts)
@@ -143,7 +146,9 @@ async def submit(officer: Actor, table: Publish, receipts: Receipts) -> str:
     """As it is. Raises Refused."""
     place = aggregates.receipts_message(table.id)
     own_key = {officer.recipient: officer.key.public_bytes}
-    sealed = seal_message(own_key, MessageContext(officer.channel, place), msgspec.json.encode(receipts))
+    plain = msgspec.json.encode(receipts)
+    padded = plain.ljust(-(-len(plain) // RECEIPTS_BYTES) * RECEIPTS_BYTES)  # with spaces, which JSON ignores
+    sealed = seal_message(own_key, MessageContext(officer.channel, place), padded)
     await repeated_on_conflict(partial(officer.submit, "aggregates:Publish", table, {place: sealed}))
     return table.id
 
