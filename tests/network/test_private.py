@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from fabric_protos.common import common_pb2
 
-from healthchain.client.errors import EvaluateFailed
+from healthchain.client.errors import EndorseFailed, EvaluateFailed
 from healthchain.errors import HealthChainError
 from healthchain.ledger.ledger import Ledger
 from healthchain.ledger.private import PrivateDataMissing
@@ -133,11 +133,11 @@ def test_values_that_were_never_committed_are_forgotten_in_the_end() -> None:
     store = TransientStore()
     sets = {(TOY, ALL): b"v"}
     for ms in range(5):
-        store.put(f"tx{ms}", sets, ms)
-    store.put("empty", {}, 5)
+        store.put(f"tx{ms}", "NorthMSP", sets, ms)
+    store.put("empty", "NorthMSP", {}, 5)
     store.forget(["tx1"])
     assert [bool(store.get(f"tx{ms}")) for ms in range(5)] == [True, False, True, True, True]
-    store.put("later", sets, KEPT_MS + 2)
+    store.put("later", "NorthMSP", sets, KEPT_MS + 2)
     assert [bool(store.get(f"tx{ms}")) for ms in range(5)] == [False, False, False, True, True]
     assert not store.get("empty")
 
@@ -146,16 +146,35 @@ def test_a_full_store_takes_no_more_and_throws_nothing_away(monkeypatch: pytest.
     monkeypatch.setattr("healthchain.network.transient.BYTES_MAX", 10)
     store = TransientStore()
     for index in range(3):
-        assert not store.is_full(0)
-        store.put(f"tx{index}", {(TOY, ALL): b"4444"}, 0)
-        store.put(f"tx{index}", {(TOY, ALL): b"4444"}, 0)
-    assert store.is_full(0)
+        assert not store.is_full("NorthMSP", 0)
+        store.put(f"tx{index}", "NorthMSP", {(TOY, ALL): b"4444"}, 0)
+        store.put(f"tx{index}", "NorthMSP", {(TOY, ALL): b"4444"}, 0)
+    assert store.is_full("NorthMSP", 0)
     assert all(store.get(f"tx{index}") for index in range(3))
     store.forget(["tx0", "tx0"])
-    assert not store.is_full(0)
-    store.put("tx3", {(TOY, ALL): b"4444"}, 0)
-    assert store.is_full(KEPT_MS - 1)
-    assert not store.is_full(KEPT_MS)
+    assert not store.is_full("NorthMSP", 0)
+    store.put("tx3", "NorthMSP", {(TOY, ALL): b"4444"}, 0)
+    assert store.is_full("NorthMSP", KEPT_MS - 1)
+    assert not store.is_full("NorthMSP", KEPT_MS)
+
+
+def test_an_organisation_that_submits_nothing_keeps_no_other_from_writing(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("healthchain.network.transient.BYTES_MAX_EACH", 10)
+
+    async def scenario(network: Network) -> None:
+        north, south = connect(network, folder, "north"), connect(network, folder, "south")
+        kept = await north.proposal("PutPrivate", ALL.encode(), b"k", transient={"value": bytes(10)}).endorse()
+        for other in (north, connect(network, folder, "north", "administrator")):
+            with pytest.raises(EndorseFailed, match="failed to endorse") as caught:
+                await other.submit("PutPrivate", ALL.encode(), b"k", transient={"value": b"v"})
+            assert "not submitted" in caught.value.details[0].message
+        await south.submit("PutPrivate", ALL.encode(), b"s", transient={"value": b"v"})
+        await (await kept.submit()).committed()
+        await north.submit("PutPrivate", ALL.encode(), b"k", transient={"value": b"v"})
+
+    run(folder, scenario)
 
 
 def test_the_same_id_with_other_values_is_not_mixed_up(folder: Path) -> None:
@@ -168,7 +187,7 @@ def test_the_same_id_with_other_values_is_not_mixed_up(folder: Path) -> None:
         assert proposal(who, "Put", "k", "v").tx_id != endorsed.transaction_id
         for name in NAMES:
             other = {(TOY, ALL): b"not the set whose hash was endorsed"}
-            network.peers[name].transient.put(endorsed.transaction_id, other, 0)
+            network.peers[name].transient.put(endorsed.transaction_id, "NorthMSP", other, 0)
         await (await endorsed.submit()).committed()
         assert {value_on(network.peers[name].ledger, ALL, "k") for name in NAMES} == {"missing"}
 

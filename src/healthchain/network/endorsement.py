@@ -51,7 +51,7 @@ class Endorsing:
         for peer in candidates:
             try:
                 peer.admit(proposal, check, signature_holds=signature_holds)
-                peer.admit_for_ordering(proposal)
+                peer.admit_for_ordering(proposal, check.identity)
                 answer = await peer.endorse(proposal, check)
             except ChaincodeUnknown as unknown:
                 raise GatewayError(Status.FAILED_PRECONDITION, str(unknown)) from None
@@ -75,7 +75,7 @@ class Endorsing:
             raise GatewayError(Status.ABORTED, TOO_FEW if answers else FAILED, details)
         if not answers:
             raise GatewayError(Status.ABORTED, FAILED, details)
-        self._hand_out(proposal, answers[0].private)
+        self._hand_out(proposal, check.identity.msp_id, answers[0].private)
         payload = answers[0].payload
         return payload, await self._signed(endorsers, payload)
 
@@ -102,7 +102,7 @@ class Endorsing:
             raise GatewayError(Status.UNAVAILABLE, "failed to find any endorsing peers for the organisations asked for")
         return [by_msp[one] for one in dict.fromkeys(organizations)]
 
-    def _hand_out(self, proposal: ParsedProposal, private: PrivateSets) -> None:
+    def _hand_out(self, proposal: ParsedProposal, msp_id: str, private: PrivateSets) -> None:
         """To every peer whose organisation is in the collection; one mapping shared where all get the same."""
         if not private:
             return
@@ -116,7 +116,7 @@ class Endorsing:
             entitled = entitled_collections(definition, peer.msp_id)
             if entitled not in shared:
                 shared[entitled] = {key: value for key, value in private.items() if key[1] in entitled}
-            peer.transient.put(proposal.tx_id, shared[entitled], peer.now_ms)
+            peer.transient.put(proposal.tx_id, msp_id, shared[entitled], peer.now_ms)
 
 
 def entitled_collections(definition: ChaincodeDefinition, msp_id: str) -> frozenset[str]:

@@ -114,12 +114,12 @@ class Peer:
         """By this peer's clock. Raises IdentityRefused."""
         identity.require_unexpired(self._clock_ms())
 
-    def admit_for_ordering(self, proposal: ParsedProposal) -> None:
+    def admit_for_ordering(self, proposal: ParsedProposal, creator: Identity) -> None:
         """A read's answer in a block would be there for ever, beyond any purge. Raises ProposalRefused."""
         chaincode = self._chaincodes.get(proposal.chaincode)
         if chaincode is not None and chaincode.only_reads(proposal.args):
             raise ProposalRefused("this function only reads: evaluate it")
-        if self.transient.is_full(self._clock_ms()):
+        if self.transient.is_full(creator.msp_id, self._clock_ms()):
             raise ProposalRefused("too many transactions were endorsed here and not submitted: try again later")
 
     async def endorse(self, proposal: ParsedProposal, check: SignatureCheck) -> Endorsed:
