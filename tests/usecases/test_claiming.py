@@ -18,7 +18,7 @@ from healthchain.contract.ids import MESSAGES
 from healthchain.errors import BadInput
 from healthchain.records import claim_payer, claiming, coverage
 from healthchain.records.actor import now_ms
-from healthchain.records.claim_texts import BodyLine, ClaimFalse, Opening, check
+from healthchain.records.claim_texts import BodyLine, ClaimFalse, Opening, check, check_explanation
 from healthchain.records.claiming import ClaimOptions
 from healthchain.records.coverage import Period
 from healthchain.records.fhir_claims import ItemDecision, Money, ParsedClaim, money, parse_claim
@@ -206,6 +206,9 @@ def test_what_the_payer_finds_false_and_what_it_may_not_decide(folder: Path) -> 
                 with_first(false)
         with pytest.raises(ClaimFalse):
             check(patient, shown, replace(body, total=dearer))
+        for resource in (body.resource.replace(b'"code": "2"', b'"code": "3"', 1), b"{}", b"[]"):
+            with pytest.raises(ClaimFalse):
+                check(patient, shown, replace(body, resource=resource))
         for decisions in (
             [ItemDecision(1, Money(12500, USD))],
             [ItemDecision(1, Money(12500, USD)), ItemDecision(2, Money(7000, USD))],
@@ -221,6 +224,34 @@ def test_what_the_payer_finds_false_and_what_it_may_not_decide(folder: Path) -> 
     within(folder, work)
 
 
+def test_an_explanation_says_what_the_payer_committed_to(folder: Path) -> None:
+    """The payer's own program cannot seal another: one that does is found out by everyone who opens it."""
+
+    async def work(consortium: Consortium) -> None:
+        patient, url, covered = await stage(consortium)
+        hospital, payer = consortium.custodian(HOSPITAL), consortium.staff(INSURER, "claims-agent")
+        claim_id = await claiming.submit(hospital, patient, fhir_claim([125.0, 80.0], url), ClaimOptions(covered))
+        decisions = [ItemDecision(1, Money(12000, USD), "45"), ItemDecision(2, Money(0, USD), "197")]
+        await claim_payer.adjudicate(payer, patient, claim_id, decisions)
+        shown = await claiming.get(hospital.actor, patient, claim_id)
+        true = await claiming.explanation_of(hospital.actor, patient, claim_id)
+        first, second = true.lines
+        assert first.paid is not None
+        replace = msgspec.structs.replace
+        for lines in (
+            (first,),
+            (replace(first, paid=replace(first.paid, minor=12500)), second),
+            (replace(first, carc="2"), second),
+            (first, replace(second, carc="")),
+            (first, replace(second, paid=first.paid)),
+            (replace(first, line=2), replace(second, line=1)),
+        ):
+            with pytest.raises(ClaimFalse):
+                check_explanation(patient, shown, replace(true, lines=lines))
+
+    within(folder, work)
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -229,6 +260,10 @@ def test_what_the_payer_finds_false_and_what_it_may_not_decide(folder: Path) -> 
         {"total": {"value": 1.0, "currency": USD}},
         {"total": {"value": 125.0, "currency": "EUR"}},
         {"item": [{"sequence": 1}]},
+        {"total": {"value": "many", "currency": USD}},
+        {"total": {"value": "1e999999", "currency": USD}},
+        {"total": {"value": "sNaN", "currency": USD}},
+        {"item": [{"sequence": float("inf")}]},
     ],
 )
 def test_what_is_no_claim(change: dict[str, object]) -> None:

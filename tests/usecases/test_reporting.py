@@ -88,6 +88,24 @@ def test_a_table_is_published_without_small_counts_and_traced(folder: Path) -> N
     within(folder, work)
 
 
+def test_the_length_of_receipts_does_not_tell_what_is_suppressed(folder: Path) -> None:
+    """Every member's peer has the ciphertext: an id more or less in it would be the suppressed count."""
+
+    async def work(consortium: Consortium) -> None:
+        agency = officer(consortium)
+        lengths = set()
+        for more in (1, 4, 40):
+            region = f"region-{more}"
+            cases = {random_id(): case(region) for _ in range(more)}
+            axes = Axes(MONTH, (Category(region, (region,)),), FLU)
+            place = aggregates.receipts_message(await publishing.publish(agency, cases, axes))
+            sealed = consortium.network.peers[INSURER].ledger.private(CHAINCODE, MESSAGES, place) or b""
+            lengths.add(len(sealed))
+        assert len(lengths) == 1
+
+    within(folder, work)
+
+
 def test_receipts_that_were_not_committed_to_are_noticed(folder: Path) -> None:
     async def work(consortium: Consortium) -> None:
         agency = officer(consortium)

@@ -1,4 +1,4 @@
-"""What is sealed to the parties of a claim: its body, explanations and payments; and whether a body is true.
+"""What is sealed to the parties of a claim: its body, explanations and payments; and whether they are true.
 
 Beside each amount is the salt of its commitment on the ledger, so that a party can open it to others in a dispute.
 """
@@ -14,12 +14,12 @@ from healthchain.contract import commitments
 from healthchain.contract.claim_reading import ShownClaim
 from healthchain.contract.claim_states import Line
 from healthchain.contract.commitments import SALT_BYTES, Part
-from healthchain.errors import HealthChainError
-from healthchain.records.fhir_claims import Money
+from healthchain.errors import BadInput, HealthChainError
+from healthchain.records.fhir_claims import Money, parse_claim
 
 
 class ClaimFalse(HealthChainError):
-    """A claim's body does not fit what is on the ledger. Its payer denies it."""
+    """What is sealed of a claim does not fit what is on the ledger. A payer denies such a claim."""
 
 
 class Opening(msgspec.Struct, frozen=True):
@@ -95,10 +95,14 @@ def token(secret: bytes, service: str, occurrence: int) -> bytes:
 
 
 def check(patient: str, claim: ShownClaim, body: Body) -> None:
-    """1 Its lines are the ledger's; 2 each secret is the committed one; 3 tokens and 4 amounts fit. Or ClaimFalse."""
+    """1 Its lines are the ledger's and the Claim's; 2 each secret is the committed one; 3 tokens and 4 amounts fit.
+
+    Raises ClaimFalse.
+    """
     lines = {one.number: one for one in body.lines}
     if sorted(lines) != [one.number for one in claim.lines] or len(lines) != len(body.lines):
         raise ClaimFalse("the body has other lines than the ledger")
+    _check_resource(body)
     for on_ledger in claim.lines:
         _check_line(patient, claim, on_ledger, lines[on_ledger.number])
     billed = {one.billed.currency for one in body.lines} | {body.total.currency}
@@ -106,6 +110,33 @@ def check(patient: str, claim: ShownClaim, body: Body) -> None:
         raise ClaimFalse("the total is not the sum of the lines")
     if body.total.commitment(patient, claim.id, Part.TOTAL) != claim.total:
         raise ClaimFalse("the total is not the one committed to")
+
+
+def _check_resource(body: Body) -> None:
+    """A payer decides on what the FHIR Claim says: a token of another service would let this one be billed twice."""
+    try:
+        items = parse_claim(body.resource).items
+    except BadInput as bad:
+        raise ClaimFalse(str(bad)) from None
+    said = sorted((one.number, one.service, one.billed.minor, one.billed.currency) for one in items)
+    if said != sorted((one.number, one.service, one.billed.minor, one.billed.currency) for one in body.lines):
+        raise ClaimFalse("the FHIR Claim has other items than the body has lines")
+
+
+def check_explanation(patient: str, claim: ShownClaim, explained: Explanation) -> None:
+    """What it says is paid of each line, and why no more, is what the payer committed to. Or ClaimFalse."""
+    lines = sorted(explained.lines, key=lambda one: one.line)
+    if [_decision(patient, claim.id, one) for one in lines] != [
+        (one.line, one.amount, one.reason) for one in claim.decisions
+    ]:
+        raise ClaimFalse("the explanation says what the payer did not commit to")
+
+
+def _decision(patient: str, claim_id: str, line: ExplainedLine) -> tuple[int, bytes | None, bytes | None]:
+    """(line, commitment to the amount, commitment to the reason)."""
+    amount = line.paid.commitment(patient, claim_id, Part.PAID, line.line) if line.paid else None
+    reason = commitments.reason(patient, claim_id, line.line, line.carc, line.salt) if line.carc else None
+    return line.line, amount, reason
 
 
 def _check_line(patient: str, claim: ShownClaim, on_ledger: Line, line: BodyLine) -> None:

@@ -19,7 +19,16 @@ from healthchain.contract.ids import Purpose
 from healthchain.errors import BadInput, Refused
 from healthchain.records.actor import Actor, repeated_on_conflict
 from healthchain.records.claim_sealing import fetched, opened, sealed_to_parties, take_step
-from healthchain.records.claim_texts import Body, BodyLine, Explanation, RecordKey, check, new_opening, token
+from healthchain.records.claim_texts import (
+    Body,
+    BodyLine,
+    Explanation,
+    RecordKey,
+    check,
+    check_explanation,
+    new_opening,
+    token,
+)
 from healthchain.records.coverage import payer_of
 from healthchain.records.fhir_claims import ClaimItem, ParsedClaim
 from healthchain.records.importing import Custodian
@@ -95,9 +104,11 @@ async def body_of(actor: Actor, patient: str, claim_id: str) -> Body:
 
 
 async def explanation_of(actor: Actor, patient: str, claim_id: str) -> Explanation:
-    """The last one. Raises Refused or SealBroken."""
+    """The last one, checked against the ledger. Raises Refused, SealBroken or ClaimFalse."""
     shown = await get(actor, patient, claim_id)
-    return await opened(actor, patient, claim_id, f"explanation-{shown.adjudications}", Explanation)
+    explained = await opened(actor, patient, claim_id, f"explanation-{shown.adjudications}", Explanation)
+    check_explanation(patient, shown, explained)
+    return explained
 
 
 async def text_of(actor: Actor, patient: str, claim_id: str, name: str) -> str:

@@ -63,7 +63,7 @@ def parse_claim(resource: bytes) -> ParsedClaim:
             raise BadInput("this is no FHIR Claim")
         items = tuple(_item(one) for one in claim["item"])
         total = _money(claim["total"])
-    except (ValueError, KeyError, TypeError, IndexError, RecursionError):
+    except (ValueError, KeyError, TypeError, IndexError, ArithmeticError, RecursionError):
         raise BadInput("this is no FHIR Claim with items that have a service, a net amount and an encounter") from None
     if sum(one.billed.minor for one in items) != total.minor or {one.billed.currency for one in items} != {
         total.currency
