@@ -8,6 +8,7 @@ all was durable.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -17,9 +18,10 @@ from typing import Protocol
 from fabric_protos.common import common_pb2
 
 from healthchain.ledger.channel import Channel
+from healthchain.ledger.committed import Committed
 from healthchain.ledger.membership import PREFIX, read_memberships
-from healthchain.ledger.mvcc import Outcome, PrivateHashWrite, check, range_end
-from healthchain.ledger.private import PrivateDataMissing, body_holds, body_key, decode_body
+from healthchain.ledger.mvcc import Outcome, PrivateHashWrite, check
+from healthchain.ledger.private import body_holds, body_key, decode_body
 from healthchain.ledger.segments import LogCorrupted, SegmentedLog
 from healthchain.ledger.state import (
     NOWHERE,
@@ -28,19 +30,14 @@ from healthchain.ledger.state import (
     BlockUpdate,
     HashedEntry,
     StateStore,
-    TransactionEntry,
-    hashed_key,
     history_prefix,
     state_key,
-    unpack_version,
 )
 from healthchain.ledger.validate import NO_FATE, Decoded
 from healthchain.ledger.view import Value
 from healthchain.wire.block import header_hash, put_commit, transaction_codes
 from healthchain.wire.codes import Code
 from healthchain.wire.lifecycle import LIFECYCLE, ChaincodeDefinition, DefinitionMalformed, read_definition
-from healthchain.wire.rwset import Version
-from healthchain.wire.transaction import decode_action, decode_header
 
 Bodies = Mapping[bytes, bytes]
 """`private.body_key` -> private log body, of one block."""
@@ -103,79 +100,26 @@ class Commit:
         self.ledger.private_log.sync()
 
 
-class Ledger:
+class Ledger(Committed):
     """Open with `recovery.open_ledger`. One thread; only `Commit.write` may run on another, one at a time."""
 
     def __init__(self, folder: Path, channel: Channel) -> None:
         self.folder = folder
         self.channel = channel  # in force for the next block
-        self.block_log = SegmentedLog(folder / "blocks")
-        self.private_log = SegmentedLog(folder / "private")
+        block_log, private_log = SegmentedLog(folder / "blocks"), SegmentedLog(folder / "private")
         self.state = StateStore(folder / "state")
+        super().__init__(self.state, block_log, private_log)
         self.definitions: dict[str, ChaincodeDefinition] = {}
         self.tip_hash = b""
 
-    @property
-    def height(self) -> int:
-        """Number of blocks applied; the next block has this number."""
-        return self.state.height
-
-    # What rules and queries read
-
-    def get(self, namespace: str, key: str) -> Value | None:
-        found = self.state.get(state_key(namespace, key))
-        return None if found is None else Value(found[0], unpack_version(found[1]))
-
-    def range(self, namespace: str, start: str, end: str) -> Iterator[tuple[str, Value]]:
-        prefix = state_key(namespace, "")
-        for key, value, version in self.state.range(prefix + start.encode(), range_end(prefix, end)):
-            yield key[len(prefix) :].decode(), Value(value, unpack_version(version))
-
-    def hashed(self, namespace: str, collection: str, key_hash: bytes) -> Value | None:
-        entry = self.state.hashed(hashed_key(namespace, collection, key_hash))
-        return None if entry is None else Value(entry.value_hash, unpack_version(entry.version))
-
-    def private(self, namespace: str, collection: str, key: str) -> bytes | None:
-        entry = self.state.hashed(hashed_key(namespace, collection, sha256(key.encode()).digest()))
-        if entry is None:
-            return None
-        if entry.location == NOWHERE:
-            raise PrivateDataMissing(
-                "this peer does not hold a private value whose hash is committed: ask another peer"
-            )
-        return decode_body(self.private_log.read(entry.location)).value
-
-    def history(self, namespace: str, key: str) -> Iterator[tuple[Version, str, int, bytes | None]]:
-        name = state_key(namespace, key)
-        versions = set(self.state.old_versions(name))
-        current = self.state.version(name)
-        if current is not None:
-            versions.add(current)
-        for packed in sorted(versions, reverse=True):
-            version = unpack_version(packed)
-            header = decode_header(self.block(version.block).data.data[version.tx])
-            written = {
-                written_key: value
-                for one in decode_action(header).namespaces
-                if one.name == namespace
-                for written_key, value in one.writes
-            }
-            yield version, header.tx_id, header.timestamp_ns // 1_000_000, written.get(key)
-
-    def block(self, number: int) -> common_pb2.Block:
-        """Raises IndexError for a block not yet there and LogCorrupted for one that is not whole."""
-        location = self.state.block(number) if 0 <= number < self.height else None
-        if location is None:
-            raise IndexError(f"block {number} is not on this ledger, whose height is {self.height}")
-        return common_pb2.Block.FromString(self.block_log.read(location[0]))
-
-    def transaction(self, tx_id: str) -> TransactionEntry | None:
-        """Where a transaction was committed and with which code; for a repeated id the first commit counts."""
+    @contextlib.contextmanager
+    def snapshot(self) -> Iterator[Committed]:
+        """Committed state as it is now, whatever is committed while it is read: for a chaincode that takes its time."""
+        reader = self.state.snapshot()
         try:
-            raw = bytes.fromhex(tx_id)
-        except ValueError:
-            return None
-        return self.state.transaction(raw) if len(raw) == 32 else None
+            yield Committed(reader, self.block_log, self.private_log)
+        finally:
+            reader.close()
 
     def private_bodies(self, number: int) -> dict[bytes, bytes]:
         """The private values that block `number` wrote and this peer still holds, for a peer that was down."""

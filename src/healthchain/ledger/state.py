@@ -37,6 +37,7 @@ HASHED = struct.Struct(">Q32sQ")
 NOWHERE = 2**64 - 1  # a hashed value whose private value this peer does not hold
 KEY_BYTES_MAX = 511  # LMDB's limit; it refuses even to look for a longer key
 MAP_BYTES = 1 << 40  # address space, not disk
+READERS_MAX = 4096  # snapshots at one time: one for each simulation that waits for a chaincode's service
 TABLES = (b"state", b"hashed", b"orphans", b"history", b"transactions", b"blocks", b"meta")
 
 
@@ -88,26 +89,13 @@ def history_prefix(key: bytes) -> bytes:
     return sha256(key).digest()[:16]
 
 
-class StateStore:
-    """One LMDB environment. Reads go through a snapshot that is renewed at each commit; one writer, one thread."""
+class StateReader:
+    """The tables as of one height, through one read transaction of LMDB; `close` it, or its pages are kept."""
 
-    def __init__(self, folder: Path, *, read_only: bool = False) -> None:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._env = lmdb.open(
-            str(folder),
-            map_size=MAP_BYTES,
-            max_dbs=len(TABLES),
-            readonly=read_only,
-            lock=not read_only,
-            sync=False,  # durability is the logs'; see docs/decisions
-            metasync=False,
-            meminit=True,  # else the unused ends of pages hold what the heap held: a purged value, for instance
-            readahead=False,
-            mode=0o600,
-        )
-        self._tables = {name: self._env.open_db(name, create=not read_only) for name in TABLES}
-        self._state, self._hashed = self._tables[b"state"], self._tables[b"hashed"]
-        self._read = self._env.begin(buffers=False)
+    def __init__(self, tables: Mapping[bytes, lmdb._Database], read: lmdb.Transaction[bytes]) -> None:
+        self._tables = tables
+        self._state, self._hashed = tables[b"state"], tables[b"hashed"]
+        self._read = read
 
     @property
     def height(self) -> int:
@@ -172,6 +160,34 @@ class StateStore:
         with self._read.cursor(self._tables[table]) as cursor:
             yield from cursor
 
+    def close(self) -> None:
+        self._read.abort()
+
+
+class StateStore(StateReader):
+    """One LMDB environment. Reads go through a snapshot that is renewed at each commit; one writer, one thread."""
+
+    def __init__(self, folder: Path, *, read_only: bool = False) -> None:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._env = lmdb.open(
+            str(folder),
+            map_size=MAP_BYTES,
+            max_dbs=len(TABLES),
+            readonly=read_only,
+            lock=not read_only,
+            sync=False,  # durability is the logs'; see docs/decisions
+            metasync=False,
+            meminit=True,  # else the unused ends of pages hold what the heap held: a purged value, for instance
+            readahead=False,
+            max_readers=READERS_MAX,
+            mode=0o600,
+        )
+        tables = {name: self._env.open_db(name, create=not read_only) for name in TABLES}
+        super().__init__(tables, self._env.begin(buffers=False))
+
+    def snapshot(self) -> StateReader:
+        return StateReader(self._tables, self._env.begin(buffers=False))
+
     def apply(self, update: BlockUpdate) -> None:
         """Write one block's changes and the savepoint, all or nothing. Raises OSError, for instance on a full disk."""
         try:
@@ -225,7 +241,7 @@ class StateStore:
         self._env.sync(True)
 
     def close(self) -> None:
-        self._read.abort()
+        super().close()
         self._env.close()
 
     def _renew(self) -> None:
