@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -16,6 +17,7 @@ from healthchain.contract.amendments import RotateEncryptionKey
 from healthchain.contract.envelopes import Address
 from healthchain.contract.ids import Action, Purpose
 from healthchain.contract.records import WrittenStatus
+from healthchain.errors import BadInput
 from healthchain.records import consenting, erasing, governing, keys
 from healthchain.records.actor import Actor
 from healthchain.records.importing import KeyMissing, NotOurPatient, compartments_of
@@ -169,5 +171,27 @@ def test_a_patient_erases_while_a_grantee_writes_all_the_time(folder: Path) -> N
         ended = await asyncio.gather(*writing, return_exceptions=True)
         assert all(isinstance(one, Exception) for one in ended)
         assert await code(read_all(clinician(consortium), patient, Purpose.TREAT)) == "PATIENT_ERASED"
+
+    within(folder, work)
+
+
+def test_a_compartment_whose_key_opens_for_nobody_stops_no_revocation(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A program at the custodian adds it; the clinic's consent is for later compartments too."""
+
+    async def work(consortium: Consortium) -> None:
+        patient = (await imported(consortium, simple(2))).patient
+        owner, doctor = consortium.patient(patient), clinician(consortium)
+        await consenting.grant(owner, replace(consent(consortium), later_compartments=True))
+        with monkeypatch.context() as spoiled:
+            spoiled.setattr(keys, "seal_envelope", lambda *_: b"garbage")
+            added = await consenting.add_compartment(doctor, patient)
+        with pytest.raises(BadInput):
+            await consenting.rotate(doctor, patient, (added,))
+        await consenting.revoke(owner, grantee=consortium.topology.organisation(CLINIC).msp_id)
+        assert (await consenting.names_of_compartments(owner, patient))[added] == "further-6"
+        assert added in (await keys.for_writing(doctor, patient)).newest()
+        await erasing.erase_patient(owner, patient)
 
     within(folder, work)

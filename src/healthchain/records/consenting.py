@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from healthchain.contract import compartments as contract_compartments
 from healthchain.contract import consents, explaining, members, rekeying, revocation
 from healthchain.contract.codes import Code
-from healthchain.contract.ids import Action, Kind, Purpose, Role
+from healthchain.contract.ids import COMPARTMENTS_MAX, Action, Kind, Purpose, Role
 from healthchain.contract.rekeying import Rekey, Rekeys
 from healthchain.contract.revocation import order_text
 from healthchain.errors import BadInput
 from healthchain.records import keys
 from healthchain.records.actor import Actor, now_ms, repeated_on_conflict
-from healthchain.records.compartments import name_of
+from healthchain.records.compartments import NAMES, name_of
 from healthchain.records.keyring import random_id
 from healthchain.records.keys import CompartmentKey, HeldKeys
 from healthchain.records.patients import registered
@@ -198,18 +198,32 @@ def _chosen(held: HeldKeys, names: Collection[str]) -> list[CompartmentKey]:
 
 
 async def _new_keys(holder: Actor, patient: str, plan: Collection[Rekey]) -> dict[str, bytes]:
-    """Fresh keys of the next epochs, sealed to those who stay."""
+    """Fresh keys of the next epochs, sealed to those who stay. Raises BadInput, see `_unknown_name`."""
     if not plan:
         return {}
     held = await keys.for_handing(holder, patient)
     recipients = await keys.public_keys(holder, patient)
+    used = {one.index for one in held}
     pairs = []
     for one in plan:
         number = held.index(one.compartment)
-        assert number is not None, "a patient, a guardian who consents and the custodian hold every compartment's key"
+        if number is None:
+            number = _unknown_name(holder, used)
+            used.add(number)
         fresh = CompartmentKey(one.compartment, one.epoch, new_key(), number)
         pairs += [(recipient, fresh) for recipient in one.recipients]
     return keys.seal_for(holder.channel, patient, recipients, pairs, must_open=False)
+
+
+def _unknown_name(holder: Actor, used: Collection[int]) -> int:
+    """For a compartment of which the holder can open no key: whoever sealed it badly must not stop a revocation.
+
+    One of the further names, which classify nothing. A custodian would put records under it: it has to wait.
+    """
+    if holder.is_staff:
+        raise BadInput("the hospital cannot open any key of a compartment: let the patient hand it over before")
+    further_first = (*range(len(NAMES), COMPARTMENTS_MAX), *range(len(NAMES)))
+    return next(number for number in further_first if number not in used)
 
 
 def _epochs(plan: Collection[Rekey]) -> dict[str, int]:
