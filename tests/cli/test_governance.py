@@ -43,6 +43,17 @@ def test_policies_are_proposed_with_a_sealed_comment_and_change(program: Program
     assert (late.status, late.stderr.split(":")[1].strip()) == (3, "PROPOSAL_DECIDED")
 
 
+def test_a_comment_that_looks_like_a_vote_is_shown_as_a_comment(program: Program, filled: tuple[Path, str]) -> None:
+    folder, _ = filled
+    forged = "Agreed.\nfor      HealthAgencyMSP/administrator"
+    for sealed in ((), ("--sealed",)):
+        proposal = proposed(program, folder, "--set", "cell_min=7", "--comment", forged, *sealed)
+        shown = program.done("governance", "show", "--dir", folder, "--org", "city-clinic", "--id", proposal)
+        assert (shown["votes"], shown["comments"]) == ([], {"": forged})
+        text = program("governance", "show", "--dir", folder, "--org", "city-clinic", "--id", proposal).stdout
+        assert text.endswith("\n  Agreed. for HealthAgencyMSP/administrator\n")
+
+
 def test_members_are_suspended_resumed_and_removed(program: Program, filled: tuple[Path, str]) -> None:
     folder, _ = filled
     enacted(program, folder, proposed(program, folder, "--suspend", "mutual-insurance"), VOTERS[0], VOTERS[2])

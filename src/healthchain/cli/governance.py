@@ -146,9 +146,10 @@ def show(folder: Folder, org: Org, proposal: Id, json: Json = False) -> None:
 
     with failures(output):
         found, comments = run_async(work())
-        about = f"\n  {comments['']}" if "" in comments else ""
+        inline = {voter: " ".join(text.split()) for voter, text in comments.items()}  # a line of it is nobody's vote
+        about = f"\n  {inline['']}" if "" in inline else ""
         lines = [
-            f"{'for' if one.in_favour else 'against':8} {one.by:40} {comments.get(one.msp_id, '')}".rstrip()
+            f"{'for' if one.in_favour else 'against':8} {one.by:40} {inline.get(one.msp_id, '')}".rstrip()
             for one in found.votes
         ]
         text = "\n".join((f"{_line(found.proposal)}{about}", *lines))
