@@ -180,7 +180,7 @@ def test_sums_that_overlap_at_random_are_refused(chain: Chain) -> None:
     chance = random.Random(1)  # noqa: S311 (no secret)
     names = [f"r{number}" for number in range(60)]
     regions = [category(f"s{number}", *chance.sample(names, 20)) for number in range(55)]
-    counts = [sum(20 + int(one[1:]) for one in region["parts"]) for region in regions]
+    counts: list[int | None] = [sum(20 + int(one[1:]) for one in region["parts"]) for region in regions]
     sent = table(NAME, regions, counts)
     check_refused(chain, Row("at random", "BATCH_TOO_LARGE", OFFICER, "aggregates:Publish", sent, SENT))
 
