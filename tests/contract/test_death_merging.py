@@ -257,6 +257,18 @@ def test_the_registry_names_the_successor(merged: Chain) -> None:
     assert merged.evaluate(DAN_HIMSELF, "patients:Get", {"patient": ALICE})["public_key"] == KEY
 
 
+@pytest.mark.parametrize("doctor", [DOCTOR_A, DOCTOR_B], ids=["predecessor", "successor"])
+def test_who_is_dead_under_one_pseudonym_alone_does_not_live_on_under_the_other(proposed: Chain, doctor: Any) -> None:
+    """The living identity would act for the dead: both custodians record the death first, or revoke it."""
+    dead, alive = (ALICE, DAN) if doctor is DOCTOR_A else (DAN, ALICE)
+    proposed.submit(doctor, "patients:RecordDeath", {"patient": dead})
+    check_refused(proposed, merge("half dead", "PATIENT_STATUS", DOCTOR_B, confirm=True))
+    proposed.submit(DOCTOR_B if doctor is DOCTOR_A else DOCTOR_A, "patients:RecordDeath", {"patient": alive})
+    proposed.submit(DOCTOR_B, "merging:Confirm", {"patient": ALICE, "into": DAN})
+    for caller in (PATIENT, DAN_HIMSELF):
+        check_refused(proposed, Row("dead", "PATIENT_DECEASED", caller, "sessions:Open", opened("dead", "PATRQT")))
+
+
 def test_two_users_of_one_hospital_prove_a_merge(proposed: Chain) -> None:
     proposed.submit(ADMIN_A, "merging:Confirm", {"patient": ERIN, "into": ALICE})
     assert proposed.evaluate(DOCTOR_A, "patients:Get", {"patient": ERIN})["merged_into"] == ALICE

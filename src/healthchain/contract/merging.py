@@ -67,6 +67,8 @@ def confirm(stub: Stub, arguments: Confirm) -> None:
     if proposed is None or proposed.into != arguments.into:
         raise refusal(Code.MERGE_UNKNOWN)
     _require_both(gate, proposed, custodians)
+    if patient.status is not into.status:  # the dead would act again as the living
+        raise refusal(Code.PATIENT_STATUS)
     merged = replace(patients.with_status(patient, PatientStatus.MERGED), merged_into=arguments.into)
     PATIENTS.put(stub, merged, arguments.patient)
     MERGES.delete(stub, arguments.patient)

@@ -222,7 +222,7 @@ def _unknown_name(holder: Actor, used: Collection[int]) -> int:
     """
     if holder.is_staff:
         raise BadInput("the hospital cannot open any key of a compartment: let the patient hand it over before")
-    further_first = (*range(len(NAMES), COMPARTMENTS_MAX), *range(len(NAMES)))
+    further_first: list[int] = [*range(len(NAMES), COMPARTMENTS_MAX), *range(len(NAMES))]
     return next(number for number in further_first if number not in used)
 
 
