@@ -54,6 +54,18 @@ def test_architecture_lists_the_packages_that_there_are() -> None:
     assert packages <= listed
 
 
+def test_architecture_lists_every_file_of_the_agreement() -> None:
+    table = _architecture().partition("## The agreement")[2].partition("## ")[0]
+    rows = re.findall(r"^\| [^|]+ \| ([^|]*) \| ([^|]*) \| [^|]*\|$", table, re.MULTILINE)
+    rules, use_cases = ({one for row in rows for one in re.findall(r"`(\w+)`", row[column])} for column in (0, 1))
+    assert rules == _modules("contract") - {"codes", "ehr", "ids", "members", "messages", "state"}
+    assert use_cases <= _modules("records")
+
+
+def _modules(package: str) -> set[str]:
+    return {one.stem for one in (ROOT / "src/healthchain" / package).glob("*.py")} - {"__init__"}
+
+
 def _architecture() -> str:
     return (ROOT / "ARCHITECTURE.md").read_text()
 

@@ -8,8 +8,9 @@ import json
 import msgspec
 from msgspec.structs import replace
 
-from healthchain.app.consortium import ADMINISTRATOR, Consortium
+from healthchain.app.consortium import ADMINISTRATOR, CLINICIAN, Consortium
 from healthchain.app.receipts import Kind, Subject, issue
+from healthchain.app.renewing import prepare_certificates
 from healthchain.config import CHAINCODE
 from healthchain.contract import consents, custody, governance, licences, merging, sessions
 from healthchain.contract import emergency as contract_emergency
@@ -33,7 +34,7 @@ from healthchain.records.keyring import random_id
 from healthchain.records.publishing import Axes
 from healthchain.wire.codes import Code
 
-from .network_attacks import forge
+from .network_attacks import LIST, forge
 from .stage import AGENCY, CLINIC, DAY_MS, HOSPITAL, INSURER, Stage, bundle, clinician, connect, succeeds, urn
 
 LAX = ChangePolicies({"break_glass_review_ms": 90 * DAY_MS})
@@ -119,6 +120,22 @@ def suspended_members_endorse(stage: Stage) -> bool:
         owners = [stage.credentials(one) for one in (CLINIC, INSURER, HOSPITAL)]
         peers = [one.signing_identity(one.peer) for one in owners]
         return await forge(consortium, stage, [(one.serialized, one) for one in peers], sender=HOSPITAL)
+
+    return stage.play(work)
+
+
+# A certificate is lost, stolen or expired: see also `network_attacks`
+
+
+def stolen_certificate(stage: Stage) -> bool:
+    """The thief uses a clinician's key at another member's gateway, after the clinic has replaced its authorities."""
+
+    async def work(consortium: Consortium) -> bool:
+        owner = stage.credentials(CLINIC)
+        thief = connect(consortium, HOSPITAL, owner.signing_identity(owner.user(CLINICIAN)))
+        renewal = prepare_certificates(stage.folder, consortium.topology, CLINIC)
+        await enact(consortium, renewal, CLINIC, INSURER, AGENCY)
+        return await succeeds(thief.evaluate(*LIST))
 
     return stage.play(work)
 

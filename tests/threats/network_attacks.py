@@ -305,7 +305,7 @@ def late_proposal(stage: Stage) -> bool:
     return stage.play(work)
 
 
-# A key or certificate is lost, expired or stolen
+# A certificate is lost, stolen or expired
 
 
 def expired_certificate(stage: Stage) -> bool:
