@@ -39,7 +39,7 @@ GROUPS = sorted({command[:length] for command in COMMANDS for length in range(le
 @pytest.mark.parametrize("path", GROUPS, ids=" ".join)
 def test_help_takes_less_than_03_seconds(path: Path) -> None:
     """That of a command imports what its group's does."""
-    assert any(_user_seconds(*path, "--help") < USER_SECONDS_MAX for _ in range(3))
+    assert any(_user_seconds(*path, "--help") < USER_SECONDS_MAX for _ in range(5))
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
