@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 
 from healthchain.chaincode.stub import Caller
 
-from .consortium import ALICE, DAY, HOUR, K
+from .consortium import ALICE, DAY, HOUR, K, ident
 
-CUSTODIAN = "HospitalA"
+CUSTODIAN, GUARDIAN = "HospitalA", ident("guardian")
 KINDS = {"Agency": "agency", "HospitalA": "hospital", "HospitalB": "hospital", "Insurer": "insurer"}
 READERS = {"clinician": "hospital", "claims-agent": "insurer", "health-officer": "agency"}
 REVIEW_MS, ANSWER_MS, APPEAL_MS, PROPOSAL_MS = 7 * DAY, 30 * DAY, 60 * DAY, 30 * DAY
@@ -96,6 +96,7 @@ class Model:
         self.reports: dict[str, Report] = {}
         self.epochs = dict.fromkeys(K, 1)
         self.due: set[str] = set()
+        self.guardian_end_ms = 0  # the guardian reads and consents until then
         self.envelopes = {(one, 1, to) for one in K for to in (CUSTODIAN, ALICE)}
 
     # Who may act at all
@@ -105,6 +106,7 @@ class Model:
             "clinician": "hospital",
             "administrator": KINDS.get(caller.msp_id),
             "patient": "hospital",
+            "guardian": "hospital",
             "claims-agent": "insurer",
             "health-officer": "agency",
         }
@@ -113,6 +115,11 @@ class Model:
 
     def is_alice(self, caller: Caller) -> bool:
         return self.acts(caller, "patient") and caller.patient == ALICE and caller.msp_id == CUSTODIAN
+
+    def speaks(self, caller: Caller) -> bool:
+        """For Alice: herself, or her guardian while in office."""
+        guardian = self.acts(caller, "guardian") and (caller.msp_id, caller.common_name) == (CUSTODIAN, GUARDIAN)
+        return self.is_alice(caller) or (guardian and self.now_ms < self.guardian_end_ms)
 
     def is_licensed(self, caller: Caller) -> bool:
         return all(self.licensed.get(one, False) for one in (caller.msp_id, f"{caller.msp_id}/{caller.common_name}"))
@@ -145,7 +152,7 @@ class Model:
         return caller.msp_id == CUSTODIAN and caller.role == "clinician" and care, False
 
     def readable(self, caller: Caller, purpose: str) -> set[str]:
-        if self.is_alice(caller):
+        if self.speaks(caller):
             return set(K) if purpose == "PATRQT" else set()
         if purpose == "PATRQT" or not self.acts(caller, *READERS):
             return set()
@@ -166,7 +173,7 @@ class Model:
         session = self.sessions.get(session_id)
         if session is None or session.caller != caller or self.now_ms >= session.end_ms:
             return set()
-        if not self.acts(caller, *READERS, "patient"):
+        if not self.acts(caller, *READERS, "patient", "guardian"):
             return set()
         if not session.emergency:
             return session.scope & self.readable(caller, session.purpose)
@@ -189,7 +196,8 @@ class Model:
             and self.now_ms < one.end_ms
             and compartment in one.compartments
         }
-        return {CUSTODIAN, ALICE} | lasting
+        guardian = {GUARDIAN} if self.now_ms < self.guardian_end_ms else set()
+        return {CUSTODIAN, ALICE} | guardian | lasting
 
     def stale(self, compartment: str) -> set[tuple[str, int, str]]:
         staying = self.staying(compartment)

@@ -27,6 +27,7 @@ from healthchain.errors import HealthChainError, Refused
 
 from .agreement_model import (
     APPEAL_MS,
+    GUARDIAN,
     PROPOSAL_MS,
     REVIEW_MS,
     Claim,
@@ -34,6 +35,7 @@ from .agreement_model import (
     Model,
     Proposal,
     Record,
+    Report,
     Review,
     Session,
 )
@@ -50,6 +52,7 @@ from .consortium import (
     DOCTOR_B,
     FORGED_PATIENT,
     HOUR,
+    KEY,
     MEMBERS,
     OFFICER,
     PATIENT,
@@ -65,7 +68,8 @@ from .mirror import Mirror, make
 
 ADMIN_G = person("Agency", "admin", "administrator")
 NURSE_B = person("HospitalB", "nurse", "clinician")
-PEOPLE = [DOCTOR_A, DOCTOR_B, NURSE_B, AGENT, OFFICER, PATIENT, FORGED_PATIENT, ADMIN_A]
+WARDEN = person("HospitalA", GUARDIAN, "guardian")
+PEOPLE = [DOCTOR_A, DOCTOR_B, NURSE_B, AGENT, OFFICER, PATIENT, WARDEN, FORGED_PATIENT, ADMIN_A]
 ADMINS = [ADMIN_A, ADMIN_B, ADMIN_I, ADMIN_G]
 CALLERS = st.sampled_from(PEOPLE)
 ORGANISATIONS = st.sampled_from(["HospitalB", "Insurer", "Agency"])
@@ -87,6 +91,7 @@ USUAL = {
     "claims-agent": "HPAYMT",
     "health-officer": "PUBHLTH",
     "patient": "PATRQT",
+    "guardian": "PATRQT",
 }
 Transient = dict[str, bytes]
 
@@ -231,7 +236,7 @@ class Agreement(RuleBasedStateMachine):
         purposes=st.sets(st.sampled_from(PURPOSES[:4]), min_size=1),
         actions=st.sets(st.sampled_from(["read", "contribute"]), min_size=1),
         hours=st.sampled_from([2, 12, 24 * 30]),
-        by=st.sampled_from([PATIENT, PATIENT, PATIENT, FORGED_PATIENT, DOCTOR_A]),
+        by=st.sampled_from([PATIENT, PATIENT, PATIENT, WARDEN, FORGED_PATIENT, DOCTOR_A]),
     )
     def grant(
         self,
@@ -265,7 +270,7 @@ class Agreement(RuleBasedStateMachine):
             current = {(one, self.model.epochs[one], grantee) for one in compartments}
             required = current - self.model.envelopes
         allowed = (
-            self.model.is_alice(by)
+            self.model.speaks(by)
             and self.model.active[grantee]
             and not (decision == "permit" and grantee == "HospitalA")
         )
@@ -287,15 +292,15 @@ class Agreement(RuleBasedStateMachine):
             self.model.envelopes |= required
 
     @precondition(lambda self: any(not one.revoked for one in self.model.consents.values()))
-    @rule(number=st.integers(0, 20), everything=st.booleans())
-    def revoke(self, number: int, everything: bool) -> None:
+    @rule(number=st.integers(0, 20), everything=st.booleans(), by=st.sampled_from([PATIENT, PATIENT, WARDEN]))
+    def revoke(self, number: int, everything: bool, by: Caller) -> None:
         active = {name: one for name, one in self.model.consents.items() if not one.revoked}
         chosen = list(active) if everything else [self.one_of(active, number)]
-        allowed = self.model.is_alice(PATIENT)
+        allowed = self.model.speaks(by)
         arguments: dict[str, Any] = {"patient": ALICE}
         arguments |= {"everything": True} if everything else {"consents": chosen}
         if not allowed:
-            self.attempt(False, PATIENT, "consents:Revoke", arguments)
+            self.attempt(False, by, "consents:Revoke", arguments)
             return
         for one in chosen:
             active[one].revoked = True
@@ -304,7 +309,7 @@ class Agreement(RuleBasedStateMachine):
             if self.model.stale(compartment):
                 fresh |= self.model.next_epoch(compartment)
         epochs = {compartment: epoch for compartment, epoch, _ in fresh}
-        self.attempt(True, PATIENT, "consents:Revoke", arguments | {"new_epochs": epochs}, transient(fresh))
+        self.attempt(True, by, "consents:Revoke", arguments | {"new_epochs": epochs}, transient(fresh))
 
     @precondition(lambda self: any(not one.revoked for one in self.model.consents.values()))
     @rule(by=st.sampled_from([OFFICER, OFFICER, ADMIN_A]), grantee=ORGANISATIONS)
@@ -322,10 +327,10 @@ class Agreement(RuleBasedStateMachine):
                     self.model.envelopes -= stale
                     self.model.due.add(compartment)
 
-    @rule(by=st.sampled_from([DOCTOR_A, PATIENT, DOCTOR_B]), compartment=st.sampled_from([None, *K[:3]]))
+    @rule(by=st.sampled_from([DOCTOR_A, PATIENT, WARDEN, DOCTOR_B]), compartment=st.sampled_from([None, *K[:3]]))
     def rotate(self, by: Caller, compartment: str | None) -> None:
         chosen = sorted(self.model.due) if compartment is None else [compartment]
-        may = (by is DOCTOR_A and self.model.acts(by)) or self.model.is_alice(by)
+        may = (by is DOCTOR_A and self.model.acts(by)) or self.model.speaks(by)
         arguments: dict[str, Any] = {"patient": ALICE, "compartments": [] if compartment is None else chosen}
         if not may or not chosen:
             self.attempt(False, by, "keys:Rotate", arguments)
@@ -333,6 +338,31 @@ class Agreement(RuleBasedStateMachine):
         fresh = {one for each in chosen for one in self.model.next_epoch(each)}
         epochs = {one: self.model.epochs[one] for one in chosen}
         self.attempt(True, by, "keys:Rotate", arguments | {"new_epochs": epochs}, transient(fresh))
+
+    # Guardians
+
+    @rule(by=st.sampled_from([DOCTOR_A, DOCTOR_A, DOCTOR_B, PATIENT]), days=st.sampled_from([1, 30]))
+    def appoint(self, by: Caller, days: int) -> None:
+        allowed = by is DOCTOR_A and self.model.acts(by) and self.model.now_ms >= self.model.guardian_end_ms
+        end_ms = self.model.now_ms + days * DAY
+        fresh = {(one, epoch + 1, GUARDIAN) for one in K for epoch in range(self.model.epochs[one])}
+        period = {"start_ms": self.model.now_ms, "end_ms": end_ms, "scopes": ["consent", "read"]}
+        arguments = {"patient": ALICE, "guardian": GUARDIAN, "public_key": KEY} | period
+        self.attempt(allowed, by, "guardians:Appoint", arguments, transient(fresh))
+        if allowed:
+            self.model.guardian_end_ms = end_ms
+            self.model.envelopes |= fresh
+
+    @rule(by=st.sampled_from([DOCTOR_A, PATIENT, WARDEN]))
+    def dismiss(self, by: Caller) -> None:
+        may = (by is DOCTOR_A and self.model.acts(by)) or self.model.is_alice(by)
+        allowed = may and self.model.now_ms < self.model.guardian_end_ms
+        self.attempt(allowed, by, "guardians:End", {"patient": ALICE, "guardian": GUARDIAN})
+        if allowed:
+            self.model.guardian_end_ms = self.model.now_ms
+            lost = {one for one in self.model.envelopes if one[2] == GUARDIAN}
+            self.model.envelopes -= lost
+            self.model.due |= {one[0] for one in lost}
 
     # Records
 
@@ -429,7 +459,7 @@ class Agreement(RuleBasedStateMachine):
             told = [{"id": one, "version": known[one].version if one in known else 1} for one in sorted(records)]
             self.attempt(allowed, by, "records:Disclose", place | {"records": told})
             session.disclosed |= versions if allowed else set()
-        allowed = allowed and (by is PATIENT or versions <= session.disclosed)
+        allowed = allowed and (by in (PATIENT, WARDEN) or versions <= session.disclosed)
         self.attempt(allowed, by, "records:Read", place | {"records": sorted(records)})
 
     @precondition(lambda self: self.model.sessions)
@@ -440,7 +470,7 @@ class Agreement(RuleBasedStateMachine):
         visible = self.model.visible(by, session_id)
         handed = self.attempt(bool(visible), by, "keys:Get", {"session": session_id, "patient": ALICE})
         if visible:
-            recipient = ALICE if by is PATIENT else by.msp_id
+            recipient = {"patient": ALICE, "guardian": GUARDIAN}.get(by.role or "", by.msp_id)
             own = {one[:2] for one in self.model.envelopes if one[0] in visible and one[2] == recipient}
             assert {(one["compartment"], one["epoch"]) for one in handed["envelopes"]} == own
 
@@ -482,6 +512,33 @@ class Agreement(RuleBasedStateMachine):
                 claim.outcome = {"approve": "approved", "deny": "denied"}[step]
             if claim.state in ("adjudicated", "denied"):
                 claim.appeal_ms = self.model.now_ms + APPEAL_MS
+
+    # Public health
+
+    @rule(by=st.sampled_from([DOCTOR_A, DOCTOR_B, NURSE_B, AGENT]))
+    def report(self, by: Caller) -> None:
+        allowed = self.model.acts(by, "clinician") and self.model.is_licensed(by) and self.model.active["Agency"]
+        report_id = self.new_id()
+        arguments = {"id": report_id, "agency": "Agency", "known_ms": self.model.now_ms // HOUR * HOUR - HOUR}
+        self.attempt(allowed, by, "reports:File", arguments, {f"report/{report_id}/body": b"case"})
+        if allowed:
+            self.model.reports[report_id] = Report(by.msp_id)
+
+    @precondition(lambda self: self.model.reports)
+    @rule(number=st.integers(0, 9), by=st.sampled_from([DOCTOR_A, DOCTOR_B, OFFICER]))
+    def handle_report(self, number: int, by: Caller) -> None:
+        """Its hospital withdraws it, the agency acknowledges it."""
+        report_id = self.one_of(self.model.reports, number)
+        report = self.model.reports[report_id]
+        standing = self.model.acts(by) and not report.withdrawn
+        if by is OFFICER:
+            allowed = standing and not report.acknowledged
+            self.attempt(allowed, by, "reports:Acknowledge", {"id": report_id})
+            report.acknowledged |= allowed
+            return
+        allowed = standing and by.msp_id == report.hospital
+        self.attempt(allowed, by, "reports:Withdraw", {"id": report_id}, {f"report/{report_id}/withdrawal": b"why"})
+        report.withdrawn |= allowed
 
     @invariant()
     def only_the_models_envelopes_exist(self) -> None:
