@@ -50,5 +50,6 @@ def test_the_facts_are_observed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     """Where something does not hold, the scenario says so."""
     monkeypatch.setattr("healthchain.app.scenarios.claim.open_message", lambda *_: b"")
     monkeypatch.setattr("healthchain.contract.billing._stands", lambda *_: False)
+    monkeypatch.setattr("healthchain.contract.billing.require_billed", lambda *_: None)
     facts = asyncio.run(scenario.run(tmp_path / "consortium", lambda _: None))
     assert (facts.clinic_opens, facts.billed_again) == (True, "")
