@@ -34,7 +34,7 @@ from healthchain.records.keyring import random_id
 from healthchain.records.publishing import Axes
 from healthchain.wire.codes import Code
 
-from .network_attacks import LIST, forge
+from .network_attacks import LIST, deliver_signed, forge
 from .stage import AGENCY, CLINIC, DAY_MS, HOSPITAL, INSURER, Stage, bundle, clinician, connect, succeeds, urn
 
 LAX = ChangePolicies({"break_glass_review_ms": 90 * DAY_MS})
@@ -111,15 +111,31 @@ def suspended_member_acts(stage: Stage) -> bool:
     return stage.play(work)
 
 
+async def suspend_two(consortium: Consortium) -> None:
+    await enact(consortium, SuspendMember(msp(consortium, CLINIC)), HOSPITAL, INSURER, AGENCY)
+    await enact(consortium, SuspendMember(msp(consortium, INSURER)), HOSPITAL, AGENCY)
+
+
 def suspended_members_endorse(stage: Stage) -> bool:
     """Two of them, together with one that takes part."""
 
     async def work(consortium: Consortium) -> bool:
-        await enact(consortium, SuspendMember(msp(consortium, CLINIC)), HOSPITAL, INSURER, AGENCY)
-        await enact(consortium, SuspendMember(msp(consortium, INSURER)), HOSPITAL, AGENCY)
+        await suspend_two(consortium)
         owners = [stage.credentials(one) for one in (CLINIC, INSURER, HOSPITAL)]
         peers = [one.signing_identity(one.peer) for one in owners]
         return await forge(consortium, stage, [(one.serialized, one) for one in peers], sender=HOSPITAL)
+
+    return stage.play(work)
+
+
+def suspended_members_order(stage: Stage) -> bool:
+    """The same three sign a block."""
+
+    async def work(consortium: Consortium) -> bool:
+        await suspend_two(consortium)
+        owners = [stage.credentials(one) for one in (HOSPITAL, CLINIC, INSURER)]
+        orderers = [one.signing_identity(one.orderer) for one in owners]
+        return await deliver_signed(consortium, list(enumerate(orderers, 1)))
 
     return stage.play(work)
 

@@ -182,21 +182,26 @@ async def deliver(consortium: Consortium, block: common_pb2.Block, said: Sequenc
     return found.value if found else None
 
 
+async def deliver_signed(consortium: Consortium, signers: Sequence[tuple[int, SigningIdentity]]) -> bool:
+    """A block that the orderers never made, with these signatures: (as which orderer, whose key signs)."""
+    ledger = consortium.network.peers[AGENCY].ledger
+    block = wire_block.new_block(ledger.height, ledger.tip_hash, await envelopes(consortium, "forged"))
+    value, header = wire_block.orderer_metadata(0), wire_block.encoded_header(block)
+    made = []
+    for consenter, who in signers:
+        identifier = wire_block.identifier_header(consenter, secrets.token_bytes(24))
+        signature = who.key.sign(wire_block.signed_bytes(value, identifier, header))
+        made.append(OrdererSignature(consenter, identifier, signature))
+    put_signatures(block, value, made)
+    return await deliver(consortium, block) == b"forged"
+
+
 def lone_orderer(stage: Stage) -> bool:
     """One key, in its own name and in those of the others."""
 
     async def work(consortium: Consortium) -> bool:
-        ledger = consortium.network.peers[AGENCY].ledger
-        block = wire_block.new_block(ledger.height, ledger.tip_hash, await envelopes(consortium, "forged"))
-        value, header = wire_block.orderer_metadata(0), wire_block.encoded_header(block)
         alone = consortium.network.orderers[0].identity
-        made = []
-        for consenter in (1, 1, 2, 3, 4):
-            identifier = wire_block.identifier_header(consenter, secrets.token_bytes(24))
-            signature = alone.key.sign(wire_block.signed_bytes(value, identifier, header))
-            made.append(OrdererSignature(consenter, identifier, signature))
-        put_signatures(block, value, made)
-        return await deliver(consortium, block) == b"forged"
+        return await deliver_signed(consortium, [(consenter, alone) for consenter in (1, 1, 2, 3, 4)])
 
     return stage.play(work)
 

@@ -228,11 +228,13 @@ ROWS = [
     Row(PURGED, record.read_into_a_block, only_itself(Contract, "only_reads", lambda *_: False)),
     Row(MALFORMED, network.hostile_certificate, only_itself(msp, "UNREADABLE", (ValueError,))),
     Row(MALFORMED, network.endless_signature, only_itself(verifier, "SIGNATURE_BYTES_MAX", 1 << 30)),
+    Row(CRASH, record.power_loss, only_itself(recovery, "_replay", nothing)),
     Row(RULES, agreement.decided_alone, only_itself(tally, "decided", lambda *_: True)),
     Row(RULES, agreement.votes_by_another_certificate, votes_are_forgotten),
     Row(RULES, agreement.votes_on_its_own_suspension, whoever_is_active_votes),
     Row(SUSPENDED, agreement.suspended_member_acts, no_standing_bars_a_caller),
     Row(SUSPENDED, agreement.suspended_members_endorse, only_itself(membership, "BARRED", {})),
+    Row(SUSPENDED, agreement.suspended_members_order, only_itself(membership, "BARRED", {})),
     Row(LOST, agreement.stolen_certificate, only_itself(Channel, "following", lambda self, _: self)),
     Row(UNLICENSED, agreement.unlicensed_author, only_itself(licences, "require_found", nothing)),
     Row(UNLICENSED, agreement.hospital_licenses_its_own, only_itself(Policies, "may", lambda *_: True)),
@@ -247,7 +249,6 @@ ROWS = [
     Row(COUNTS, agreement.one_table_less_another, only_itself(aggregates, "_connected", lambda *_: [])),
     Row(RECEIPT, agreement.receipt_of_what_changed_nothing, only_itself(Channel, "majority", 1)),
     Row(RECEIPT, agreement.altered_receipt, every_signature_holds),
-    Row(CRASH, record.power_loss, only_itself(recovery, "_replay", nothing)),
 ]
 NAMES = [row.attack.__name__ for row in ROWS]
 
