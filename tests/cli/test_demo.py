@@ -1,7 +1,4 @@
-"""The demo: every fact of its JSON, and what it tells a person, kept as a transcript.
-
-HEALTHCHAIN_REWRITE=1 writes the transcript anew; look at the difference before you commit it.
-"""
+"""The demo: every fact of its JSON, and what it tells a person."""
 
 from __future__ import annotations
 
@@ -15,10 +12,7 @@ import pytest
 from healthchain.app.scenarios import records as scenario
 
 from .program import Program, process
-
-TRANSCRIPT = Path(__file__).with_name("demo.txt")
-SECONDS = (re.compile(r"\d+\.\d+ s\b"), "N s")
-PLACE = (re.compile(r"byte \d+"), "byte N")
+from .transcripts import assert_told, masked, transcript
 
 
 def test_every_fact_and_the_transcript(tmp_path: Path) -> None:
@@ -41,17 +35,9 @@ def test_every_fact_and_the_transcript(tmp_path: Path) -> None:
     assert re.fullmatch(r"block log, file 000000: the entry at byte \d+ is damaged", facts["verify_tampered"])
     assert facts["blocks"] > 10
     assert facts["transactions"] >= facts["blocks"]
-    _is_the_transcript(ended.stderr)
+    assert_told("records", ended.stderr)
     kept = process("verify", "--dir", folder, "--json").document
     assert (kept["clean"], kept["blocks"], kept["transactions"]) == (True, facts["blocks"], facts["transactions"])
-
-
-def _is_the_transcript(told: str) -> None:
-    for pattern, mask in (SECONDS, PLACE):
-        told = pattern.sub(mask, told)
-    if os.environ.get("HEALTHCHAIN_REWRITE"):
-        TRANSCRIPT.write_text(told)
-    assert told == TRANSCRIPT.read_text()
 
 
 def test_for_a_person_and_thrown_away(program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -60,7 +46,7 @@ def test_for_a_person_and_thrown_away(program: Program, tmp_path: Path, monkeypa
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     ended = program("demo")
     assert (ended.status, ended.stderr) == (0, "")
-    assert len(ended.stdout.splitlines()) == len(TRANSCRIPT.read_text().splitlines()) + 1
+    assert len(ended.stdout.splitlines()) == len(transcript("records").read_text().splitlines()) + 1
     assert re.fullmatch(r"\d+ transactions in \d+ blocks\.", ended.stdout.splitlines()[-1])
     assert list(tmp_path.iterdir()) == []
 
@@ -77,3 +63,12 @@ def test_the_facts_are_observed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     facts = asyncio.run(scenario.run(tmp_path / "consortium", told.append, scenario.sample_files()[:2]))
     assert (facts.erased, facts.read_after_grant_identical) == (False, False)
     assert any("A PEER STILL HOLDS THEM" in one for one in told)
+
+
+def test_the_readme_shows_it() -> None:
+    readme = Path(__file__).parents[2].joinpath("README.md").read_text()
+    shown = re.search(
+        r"<!-- transcript: healthchain demo -->\n```\n(.*?)\n(\d+ transactions in \d+ blocks\.)\n```", readme, re.S
+    )
+    assert shown is not None
+    assert masked(shown[1]) == transcript("records").read_text().rstrip("\n")

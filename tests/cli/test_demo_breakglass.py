@@ -1,12 +1,8 @@
-"""The scenario of an emergency: its facts, and what it tells a person, kept as a transcript.
-
-HEALTHCHAIN_REWRITE=1 writes the transcript anew; look at the difference before you commit it.
-"""
+"""The scenario of an emergency: its facts, and what it tells a person."""
 
 from __future__ import annotations
 
 import asyncio
-import os
 from pathlib import Path
 
 import pytest
@@ -14,8 +10,7 @@ import pytest
 from healthchain.app.scenarios import breakglass as scenario
 
 from .program import process
-
-TRANSCRIPT = Path(__file__).with_name("demo-breakglass.txt")
+from .transcripts import assert_told
 
 
 def test_every_fact_and_the_transcript() -> None:
@@ -44,9 +39,7 @@ def test_every_fact_and_the_transcript() -> None:
     }
     assert facts["verify_clean"] is True
     assert 0 < facts["blocks"] <= facts["transactions"]
-    if os.environ.get("HEALTHCHAIN_REWRITE"):
-        TRANSCRIPT.write_text(ended.stderr)
-    assert ended.stderr == TRANSCRIPT.read_text()
+    assert_told("breakglass", ended.stderr)
 
 
 def test_the_facts_are_observed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

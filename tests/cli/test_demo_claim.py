@@ -1,12 +1,8 @@
-"""The claim scenario: every fact of its JSON, and what it tells a person, kept as a transcript.
-
-HEALTHCHAIN_REWRITE=1 writes the transcript anew; look at the difference before you commit it.
-"""
+"""The claim scenario: every fact of its JSON, and what it tells a person."""
 
 from __future__ import annotations
 
 import asyncio
-import os
 from pathlib import Path
 
 import pytest
@@ -14,8 +10,7 @@ import pytest
 from healthchain.app.scenarios import claim as scenario
 
 from .program import process
-
-TRANSCRIPT = Path(__file__).with_name("demo-claim.txt")
+from .transcripts import assert_told
 
 
 def test_every_fact_and_the_transcript(tmp_path: Path) -> None:
@@ -41,9 +36,7 @@ def test_every_fact_and_the_transcript(tmp_path: Path) -> None:
         "another_amount_holds": False,
         "verify_clean": True,
     }
-    if os.environ.get("HEALTHCHAIN_REWRITE"):
-        TRANSCRIPT.write_text(ended.stderr)
-    assert ended.stderr == TRANSCRIPT.read_text()
+    assert_told("claim", ended.stderr)
 
 
 def test_the_facts_are_observed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
