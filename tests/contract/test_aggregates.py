@@ -185,6 +185,18 @@ def test_sums_that_overlap_at_random_are_refused(chain: Chain) -> None:
     check_refused(chain, Row("at random", "BATCH_TOO_LARGE", OFFICER, "aggregates:Publish", sent, SENT))
 
 
+def test_few_cells_of_very_many_places_are_not_compared_without_end(chain: Chain) -> None:
+    """Three tables of one cell and 20,000 places each, as many as are compared at once; and then a small one."""
+    conditions = [category("any", "444814009", *(f"c{number}" for number in range(99)))]
+    for one in range(3):
+        regions = [category(f"r{one}", *(f"r{one}-{number}" for number in range(200)))]
+        huge = table(f"huge {one}", regions, [7000], conditions=conditions)
+        earlier = {"periods": [category("2023-02")]}  # not that of the stage
+        chain.submit(OFFICER, "aggregates:Publish", huge | earlier, receipts(f"huge {one}"))
+    last = table(NAME, [WEST], [7], periods=[category("2023-03")])
+    check_refused(chain, Row("too many", "BATCH_TOO_LARGE", OFFICER, "aggregates:Publish", last, SENT))
+
+
 def test_all_members_see_what_was_published_and_nobody_the_receipts(chain: Chain) -> None:
     shown = chain.evaluate(AGENT, "aggregates:Get", {"id": MONTH})["aggregate"]
     assert (shown["agency"], shown["cells"]) == ("Agency", [20, None, None, 31])

@@ -24,6 +24,7 @@ from healthchain.contract.suppression import Figure
 CELLS_MAX = 400  # of one table
 CELLS_COMPARED_MAX = 1200  # of a table and all that are connected with it
 ATOMS_MAX = 20_000  # over all cells of a table, each atom counted in each
+ATOMS_COMPARED_MAX = 3 * ATOMS_MAX  # and of all that are connected with it
 
 PublicCode = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9:|._+-]*\Z", min_length=1, max_length=64)]
 Month = Annotated[str, Meta(pattern=r"^[0-9]{4}-(0[1-9]|1[0-2])\Z", max_length=7)]
@@ -113,24 +114,35 @@ def receipts_message(aggregate_id: str) -> str:
 
 def _require_shape(table: Publish) -> None:
     """One cell for each place; no code and no set of parts twice on an axis."""
-    axes: tuple[Sequence[Period | Category], ...] = (table.periods, table.regions, table.conditions)
-    for axis in axes:
+    for axis in _axes(table):
         codes = {one.code for one in axis}
         parts = {tuple(sorted(set(one.parts))) for one in axis}
         if not len(codes) == len(parts) == len(axis):
             raise refusal(Code.AGGREGATE_SHAPE)
-    periods, regions, conditions = (sum(len(one.parts) for one in axis) for axis in axes)
-    if periods * regions * conditions > ATOMS_MAX:
+    if _atom_count(table) > ATOMS_MAX:
         raise refusal(Code.AGGREGATE_SHAPE)
     if len(table.cells) != len(table.periods) * len(table.regions) * len(table.conditions):
         raise refusal(Code.AGGREGATE_SHAPE)
 
 
+def _atom_count(table: Publish | Aggregate) -> int:
+    """Over all cells, so that a few cells of very many atoms each cost no endorser its memory."""
+    periods, regions, conditions = (sum(len(one.parts) for one in axis) for axis in _axes(table))
+    return periods * regions * conditions
+
+
+def _axes(table: Publish | Aggregate) -> tuple[Sequence[Period | Category], ...]:
+    return table.periods, table.regions, table.conditions
+
+
 def _require_nothing_given_away(table: Publish, earlier: Sequence[Aggregate], least: int) -> None:
-    if len(table.cells) + sum(len(one.cells) for one in earlier) > CELLS_COMPARED_MAX:
+    compared = (*earlier, table)
+    if sum(len(one.cells) for one in compared) > CELLS_COMPARED_MAX:
+        raise refusal(Code.BATCH_TOO_LARGE)
+    if sum(map(_atom_count, compared)) > ATOMS_COMPARED_MAX:
         raise refusal(Code.BATCH_TOO_LARGE)
     try:
-        suppression.check(figures((*earlier, table)), least)
+        suppression.check(figures(compared), least)
     except suppression.Exposed:
         raise refusal(Code.CELL_DERIVABLE) from None
     except suppression.Contradiction:
