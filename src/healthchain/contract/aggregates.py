@@ -136,7 +136,7 @@ def _axes(table: Publish | Aggregate) -> tuple[Sequence[Period | Category], ...]
 
 
 def _require_nothing_given_away(table: Publish, earlier: Sequence[Aggregate], least: int) -> None:
-    compared = (*earlier, table)
+    compared: list[Publish | Aggregate] = [*earlier, table]
     if sum(len(one.cells) for one in compared) > CELLS_COMPARED_MAX:
         raise refusal(Code.BATCH_TOO_LARGE)
     if sum(map(_atom_count, compared)) > ATOMS_COMPARED_MAX:
