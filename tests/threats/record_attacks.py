@@ -366,7 +366,7 @@ def power_loss(stage: Stage) -> bool:
 
 
 def purged_at_an_instruction_of_its_own(stage: Stage) -> bool:
-    """The process dies after the purging block was written and before a byte was overwritten."""
+    """The process dies after the block that purges all bodies was written and before a byte was overwritten."""
     bodies = stage.play(lambda consortium: sealed_bodies(consortium, stage.patient))
     copy = stage.folder.with_name("in the middle of a purge")
 
@@ -379,8 +379,10 @@ def purged_at_an_instruction_of_its_own(stage: Stage) -> bool:
                 shutil.copytree(stage.folder, copy)
             erase(location)
 
+        async with reading.session(clinician(consortium), stage.patient, Purpose.TREAT) as opened:
+            ids = [one.id for one in await opened.headers()]
         log.erase = killed  # type: ignore[method-assign]
-        await erasing.erase_patient(consortium.patient(stage.patient), stage.patient)
+        await erasing.erase_records(consortium.patient(stage.patient), stage.patient, ids)
 
     async def nothing(consortium: Consortium) -> None:
         await asyncio.sleep(0)
