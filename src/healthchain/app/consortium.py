@@ -16,8 +16,8 @@ from healthchain.contract.ehr import CONTRACT
 from healthchain.contract.ids import COLLECTIONS, Kind
 from healthchain.errors import BadInput, Refused
 from healthchain.identity.folders import write_private
+from healthchain.network.execution import Chaincode, Service
 from healthchain.network.network import LOCK, Network, Progress, folder_lock
-from healthchain.network.peer import Chaincode
 from healthchain.network.provision import GENESIS, GenesisMissing, create, organisation_folder
 from healthchain.records import guardians, licensing
 from healthchain.records.actor import Actor, now_ms
@@ -176,7 +176,7 @@ def definition(topology: Topology) -> ChaincodeDefinition:
 async def opened(
     folder: Path,
     progress: Progress = lambda organisation, block: None,
-    extra: Sequence[tuple[ChaincodeDefinition, Chaincode]] = (),
+    extra: Sequence[tuple[ChaincodeDefinition, Chaincode | Service]] = (),
     agreed: ChaincodeDefinition | None = None,
 ) -> AsyncIterator[Consortium]:
     """With chaincodes besides the contract, if given; `agreed` is another definition of the contract to approve.

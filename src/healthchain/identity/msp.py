@@ -234,6 +234,19 @@ def claimed_name(creator: bytes) -> tuple[str, str]:
     return serialized.mspid, _common_name(x509.load_pem_x509_certificate(serialized.id_bytes))
 
 
+def claimed_identity(creator: bytes) -> Identity:
+    """Who pb(SerializedIdentity) says, for one whom the peer that asks has validated: checks nothing again.
+
+    Raises IdentityRefused if it does not decode.
+    """
+    try:
+        with _no_later_refusal():
+            serialized = identities_pb2.SerializedIdentity.FromString(creator)
+            return Identity(serialized.mspid, _one_certificate(serialized.id_bytes))
+    except (DecodeError, *UNREADABLE):
+        raise IdentityRefused("the creator does not decode: send a Fabric SerializedIdentity") from None
+
+
 def serialize_identity(msp_id: str, certificate_pem: bytes) -> bytes:
     """pb(SerializedIdentity): the creator or endorser bytes."""
     return identities_pb2.SerializedIdentity(mspid=msp_id, id_bytes=certificate_pem).SerializeToString()

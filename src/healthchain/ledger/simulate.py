@@ -6,7 +6,9 @@ wins; a range read records what it handed out, so that phantoms are found at val
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from hashlib import sha256
 
 from healthchain.chaincode.stub import MAX_CODE_POINT, Caller, Modification, composite_key
@@ -20,6 +22,14 @@ SIMPLE_START = "\x01"
 
 class SimulationFailed(HealthChainError):
     """The chaincode asked for something that the ledger does not do; nothing was recorded."""
+
+
+@dataclass(slots=True)
+class _Mode:
+    """Pages are not protected against phantoms, so a transaction that read any must not write, nor the reverse."""
+
+    wrote: bool = False
+    paged: bool = False
 
 
 class Simulator:
@@ -41,6 +51,7 @@ class Simulator:
         self._namespace = namespace
         self._set = NamespaceSet()
         self._collections = collections
+        self._mode = _Mode()
         self.namespaces: dict[str, NamespaceSet] = {namespace: self._set}
         self.channel_id = channel_id
         self.tx_id = tx_id
@@ -56,6 +67,17 @@ class Simulator:
         foreign.reads[key] = found.version if found else None
         return found.value if found else None
 
+    def calling(self, namespace: str, collections: frozenset[str]) -> Simulator:
+        """For a chaincode that this one calls: the same transaction and read-write set; the callee's event is its own.
+
+        The caller's writes stay what they are if the callee fails, and the callee's too: the caller decides.
+        """
+        callee = copy.copy(self)
+        callee._namespace, callee._collections = namespace, collections
+        callee._set = self.namespaces.setdefault(namespace, NamespaceSet())
+        callee.event = None
+        return callee
+
     def get_state(self, key: str) -> bytes | None:
         found = self._view.get(self._namespace, _checked(key))
         if found is None:
@@ -68,10 +90,10 @@ class Simulator:
         return [self.get_state(key) for key in keys]
 
     def put_state(self, key: str, value: bytes) -> None:
-        self._set.writes[_checked(key)] = value or None
+        self._set.writes[self._writable(key)] = value or None
 
     def delete_state(self, key: str) -> None:
-        self._set.writes[_checked(key)] = None
+        self._set.writes[self._writable(key)] = None
 
     def range_states(self, start: str, end: str) -> Iterator[tuple[str, bytes]]:
         return self._range(_checked(start or SIMPLE_START), end and _checked(end))
@@ -95,6 +117,21 @@ class Simulator:
             yield key, found.value
         query.end, query.exhausted = end, True
 
+    def page(self, start: str, end: str, size: int) -> tuple[list[tuple[str, bytes]], str]:
+        """The first `size` keys of a range, and the key that the next page starts with ("" after the last).
+
+        Not recorded, as in Fabric: only for transactions that write nothing.
+        """
+        if self._mode.wrote:
+            raise SimulationFailed("a transaction that wrote cannot read pages: they are not protected at validation")
+        self._mode.paged = True
+        rows: list[tuple[str, bytes]] = []
+        for key, found in self._view.range(self._namespace, _checked(start or SIMPLE_START), end and _checked(end)):
+            if len(rows) == size:
+                return rows, key
+            rows.append((key, found.value))
+        return rows, ""
+
     def history(self, key: str) -> Iterator[Modification]:
         for _, tx_id, timestamp_ms, value in self._view.history(self._namespace, _checked(key)):
             yield Modification(tx_id, timestamp_ms, value)
@@ -107,18 +144,24 @@ class Simulator:
         return self._record_private_read(collection, key)
 
     def put_private(self, collection: str, key: str, value: bytes) -> None:
-        self._collection(collection).writes[_checked(key)] = PrivateWrite(key, value or None)
+        self._collection(collection).writes[self._writable(key)] = PrivateWrite(key, value or None)
 
     def delete_private(self, collection: str, key: str) -> None:
-        self._collection(collection).writes[_checked(key)] = PrivateWrite(key, None)
+        self._collection(collection).writes[self._writable(key)] = PrivateWrite(key, None)
 
     def purge_private(self, collection: str, key: str) -> None:
-        self._collection(collection).writes[_checked(key)] = PrivateWrite(key, None, purge=True)
+        self._collection(collection).writes[self._writable(key)] = PrivateWrite(key, None, purge=True)
 
     def set_event(self, name: str, payload: bytes) -> None:
         if not name:
             raise SimulationFailed("an event needs a name")
         self.event = (name, payload)
+
+    def _writable(self, key: str) -> str:
+        if self._mode.paged:
+            raise SimulationFailed("a transaction that read pages cannot write: they are not protected at validation")
+        self._mode.wrote = True
+        return _checked(key)
 
     def _record_private_read(self, collection: str, key: str) -> bytes | None:
         reads = self._collection(collection).reads

@@ -24,10 +24,13 @@ from healthchain.network.catchup import catch_up
 from healthchain.network.clock import Clock
 from healthchain.network.commits import Commits
 from healthchain.network.committer import Committer
+from healthchain.network.endorsement import Endorsing
+from healthchain.network.endorser import Endorser
+from healthchain.network.execution import Chaincode, Service
 from healthchain.network.gateway import Gateway
 from healthchain.network.lifecycle import Lifecycle
 from healthchain.network.orderer import Orderer, OrderingService
-from healthchain.network.peer import Chaincode, Peer
+from healthchain.network.peer import Peer
 from healthchain.network.provision import organisation_folder, read_genesis_block
 from healthchain.network.signer import Signer
 from healthchain.network.verifier import Verifier
@@ -67,6 +70,9 @@ class Network:
             name: Gateway(peer, listed, self._ordering, self.commits, self.verifier, self.signer)
             for name, peer in peers.items()
         }
+        self._endorsers = {
+            name: Endorser(peer, Endorsing(peer, listed, self.signer), self.verifier) for name, peer in peers.items()
+        }
         self._tasks: list[asyncio.Task[None]] = []
 
     @classmethod
@@ -75,7 +81,7 @@ class Network:
         cls,
         folder: Path,
         topology: Topology,
-        chaincodes: Mapping[str, Chaincode],
+        chaincodes: Mapping[str, Chaincode | Service],
         definitions: Sequence[ChaincodeDefinition],
         *,
         clock_ms: Clock = lambda: time.time_ns() // 1_000_000,
@@ -86,7 +92,8 @@ class Network:
             stack.enter_context(folder_lock(folder))
             ledgers = _open_ledgers(folder, topology, progress, stack)
             catch_up({topology.organisation(name).msp_id: one for name, one in ledgers.items()})
-            agreed = {**chaincodes, LIFECYCLE: Lifecycle(definitions)}
+            first = next(iter(ledgers.values()))
+            agreed = {**chaincodes, LIFECYCLE: Lifecycle(definitions, lambda: first.channel.msp_ids)}
             peers = {name: _peer(folder, topology, name, one, agreed, clock_ms) for name, one in ledgers.items()}
             network = cls(topology, peers, _orderers(folder, topology, next(iter(ledgers.values()))), clock_ms)
             network._start()
@@ -98,6 +105,15 @@ class Network:
     def gateway(self, organisation: str) -> Gateway:
         self.topology.organisation(organisation)  # the error that names those there are
         return self._gateways[organisation]
+
+    def endorser(self, organisation: str) -> Endorser:
+        """For clients that gather endorsements themselves."""
+        return self._endorsers[organisation]
+
+    @property
+    def ordering(self) -> OrderingService:
+        """For clients that send their envelopes themselves."""
+        return self._ordering
 
     @property
     def channel(self) -> Channel:
@@ -181,7 +197,12 @@ def peer_folder(folder: Path, organisation: str) -> Path:
 
 
 def _peer(
-    folder: Path, topology: Topology, name: str, ledger: Ledger, chaincodes: Mapping[str, Chaincode], clock: Clock
+    folder: Path,
+    topology: Topology,
+    name: str,
+    ledger: Ledger,
+    chaincodes: Mapping[str, Chaincode | Service],
+    clock: Clock,
 ) -> Peer:
     credentials = organisation_folder(folder, topology, name)
     identity = credentials.signing_identity(credentials.peer)

@@ -5,22 +5,24 @@ The checks are numbered as Fabric makes them (core/endorser/{msgvalidation,endor
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple, Protocol
+from collections.abc import Mapping
+from typing import NamedTuple
 
-from fabric_protos.peer import chaincode_event_pb2, proposal_response_pb2
+from fabric_protos.peer import chaincode_event_pb2, proposal_pb2, proposal_response_pb2
 
-from healthchain.chaincode.dispatch import Response
-from healthchain.chaincode.stub import Caller, Stub
+from healthchain.chaincode.stub import Caller
 from healthchain.errors import HealthChainError
 from healthchain.identity.folders import SigningIdentity
 from healthchain.identity.msp import Identity, IdentityRefused
 from healthchain.ledger.channel import Channel
 from healthchain.ledger.ledger import Ledger
-from healthchain.ledger.private import PrivateDataMissing
-from healthchain.ledger.simulate import SimulationFailed, Simulator
+from healthchain.ledger.simulate import Simulator
 from healthchain.ledger.validate import SignatureCheck
+from healthchain.ledger.view import View
 from healthchain.network.clock import Clock
+from healthchain.network.cscc import CSCC, GET_CHANNELS, Cscc
+from healthchain.network.execution import Chaincode, Execution, Service, readable_collections
+from healthchain.network.qscc import QSCC, Qscc
 from healthchain.network.transient import TransientStore
 from healthchain.wire.block import PrivateSets
 from healthchain.wire.lifecycle import LIFECYCLE, ChaincodeDefinition, sequence_key
@@ -30,6 +32,8 @@ from healthchain.wire.transaction import endorsed_payload
 
 CLOCK_SKEW_MS_MAX = 5 * 60 * 1000
 ERROR_FROM = 400
+SYSTEM = frozenset((LIFECYCLE, QSCC, CSCC))
+"""Chaincodes that no definition has to be agreed for."""
 
 
 class ProposalRefused(HealthChainError):
@@ -38,15 +42,6 @@ class ProposalRefused(HealthChainError):
 
 class ChaincodeUnknown(ProposalRefused):
     """No chaincode of this name is defined on the channel."""
-
-
-class Chaincode(Protocol):
-    """What a peer runs: the contract in process, or later a service."""
-
-    def invoke(self, stub: Stub, args: Sequence[bytes]) -> Response: ...
-    def only_reads(self, args: Sequence[bytes]) -> bool:
-        """Whether the call can only be evaluated: its answer is for the caller and must not go into a block."""
-        ...
 
 
 class Endorsed(NamedTuple):
@@ -65,7 +60,7 @@ class Peer:
         name: str,
         ledger: Ledger,
         identity: SigningIdentity,
-        chaincodes: Mapping[str, Chaincode],
+        chaincodes: Mapping[str, Chaincode | Service],
         clock_ms: Clock,
     ) -> None:
         self.name = name
@@ -74,7 +69,7 @@ class Peer:
         self.transient = TransientStore()
         self.identity = identity
         self._member: tuple[Channel, Identity | None] | None = None
-        self._chaincodes = chaincodes
+        self._chaincodes = {**chaincodes, QSCC: Qscc(ledger), CSCC: Cscc(ledger)}
         self._clock_ms = clock_ms
 
     @property
@@ -92,7 +87,7 @@ class Peer:
         """1. this peer itself; 2. channel; 3. signature; 4. clock and expiry; 5. a new id. Raises ProposalRefused."""
         if self.member is None:
             raise ProposalRefused("the organisation of this peer takes no part in the channel: ask another's")
-        if proposal.channel_id != self.ledger.channel.id:
+        if not self._serves(proposal):
             raise ProposalRefused("this peer is not on the channel that the proposal names")
         if not signature_holds:
             raise ProposalRefused("the proposal's signature is not its creator's")
@@ -114,22 +109,42 @@ class Peer:
         """By this peer's clock. Raises IdentityRefused."""
         identity.require_unexpired(self._clock_ms())
 
+    def _serves(self, proposal: ParsedProposal) -> bool:
+        """Which channels a peer is on is asked without naming one."""
+        without_channel = proposal.chaincode == CSCC and proposal.args[:1] == (GET_CHANNELS,)
+        return proposal.channel_id == ("" if without_channel else self.ledger.channel.id)
+
+    def only_reads(self, proposal: ParsedProposal) -> bool:
+        """Whether it can only be evaluated."""
+        chaincode = self._chaincodes.get(proposal.chaincode)
+        return chaincode is not None and chaincode.only_reads(proposal.args)
+
     def admit_for_ordering(self, proposal: ParsedProposal, creator: Identity) -> None:
         """A read's answer in a block would be there for ever, beyond any purge. Raises ProposalRefused."""
-        chaincode = self._chaincodes.get(proposal.chaincode)
-        if chaincode is not None and chaincode.only_reads(proposal.args):
+        if self.only_reads(proposal):
             raise ProposalRefused("this function only reads: evaluate it")
         if self.transient.is_full(creator.msp_id, self._clock_ms()):
             raise ProposalRefused("too many transactions were endorsed here and not submitted: try again later")
 
     async def endorse(self, proposal: ParsedProposal, check: SignatureCheck) -> Endorsed:
-        """Simulate; `admit` comes before, `sign` after. Raises ChaincodeUnknown.
+        """Simulate; `admit` comes before, `sign` after. Raises ChaincodeUnknown, ChaincodeFailed.
 
         `check` is that of the proposal's creator and signature, which holds.
         """
         definition = self._definition(proposal.chaincode)
-        simulator = self._simulator(proposal, check.identity, definition)
-        response = self._run(simulator, proposal)
+        if isinstance(self._chaincodes[proposal.chaincode], Service):
+            with self.ledger.snapshot() as view:
+                return await self._simulated(view, definition, proposal, check)
+        return await self._simulated(self.ledger, definition, proposal, check)
+
+    async def _simulated(
+        self, view: View, definition: ChaincodeDefinition | None, proposal: ParsedProposal, check: SignatureCheck
+    ) -> Endorsed:
+        simulator = self._simulator(view, proposal, check.identity, definition)
+        signed = proposal_pb2.SignedProposal(proposal_bytes=proposal.bytes_, signature=check.signature)
+        execution = Execution(self.name, self._chaincodes, self.ledger.definitions, signed)
+        done = await execution.run(proposal.chaincode, simulator, proposal.args)
+        response = proposal_response_pb2.Response(status=done.status, message=done.message, payload=done.payload)
         if response.status >= ERROR_FROM:
             return Endorsed(response, b"", {})
         version = definition.version if definition else "1"
@@ -139,34 +154,26 @@ class Peer:
 
     def _definition(self, chaincode: str) -> ChaincodeDefinition | None:
         definition = self.ledger.definitions.get(chaincode)
-        if chaincode not in self._chaincodes or (definition is None and chaincode != LIFECYCLE):
+        if chaincode not in self._chaincodes or (definition is None and chaincode not in SYSTEM):
             raise ChaincodeUnknown("no chaincode of this name is defined on the channel")
         return definition
 
     def _simulator(
-        self, proposal: ParsedProposal, creator: Identity, definition: ChaincodeDefinition | None
+        self, view: View, proposal: ParsedProposal, creator: Identity, definition: ChaincodeDefinition | None
     ) -> Simulator:
-        collections = definition.collections if definition else ()
         simulator = Simulator(
-            self.ledger,
+            view,
             namespace=proposal.chaincode,
             channel_id=proposal.channel_id,
             tx_id=proposal.tx_id,
             timestamp_ms=proposal.timestamp_ns // 1_000_000,
             caller=Caller(creator.msp_id, creator.common_name, creator.attributes, creator.role.value),
             transient=proposal.transient,
-            collections=frozenset(one.name for one in collections if creator.msp_id in one.member_msp_ids),
+            collections=readable_collections(definition, creator.msp_id),
         )
         if definition is not None:
             simulator.read_foreign(LIFECYCLE, sequence_key(definition.name))
         return simulator
-
-    def _run(self, simulator: Simulator, proposal: ParsedProposal) -> proposal_response_pb2.Response:
-        try:
-            done = self._chaincodes[proposal.chaincode].invoke(simulator, proposal.args)
-        except (SimulationFailed, PrivateDataMissing) as failed:
-            return proposal_response_pb2.Response(status=500, message=str(failed))
-        return proposal_response_pb2.Response(status=done.status, message=done.message, payload=done.payload)
 
 
 def _event(simulator: Simulator, proposal: ParsedProposal) -> bytes:

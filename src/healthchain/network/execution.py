@@ -1,0 +1,105 @@
+"""Running a chaincode on one peer: in this process at once, or as a service outside it, which takes its time.
+
+A chaincode of this process runs to its end within one step of the event loop, on the state of that moment. A service
+asks and answers over many steps, while blocks are committed: it is given a snapshot of the state, one for each
+simulation, and its questions are answered on the event loop like everything else. So no rule ever races, nothing of a
+simulator is shared between threads, and a simulation sees one height.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
+from typing import NamedTuple, Protocol, runtime_checkable
+
+from fabric_protos.peer import proposal_pb2
+
+from healthchain.chaincode.dispatch import Response
+from healthchain.chaincode.stub import Stub
+from healthchain.errors import HealthChainError
+from healthchain.ledger.private import PrivateDataMissing
+from healthchain.ledger.simulate import SimulationFailed, Simulator
+from healthchain.wire.lifecycle import LIFECYCLE, ChaincodeDefinition, sequence_key
+
+
+class ChaincodeFailed(HealthChainError):
+    """The chaincode gave no response: it cannot be reached, broke off, or took too long."""
+
+
+class Chaincode(Protocol):
+    """A contract in this process."""
+
+    def invoke(self, stub: Stub, args: Sequence[bytes]) -> Response: ...
+    def only_reads(self, args: Sequence[bytes]) -> bool:
+        """Whether the call can only be evaluated: its answer is for the caller and must not go into a block."""
+        ...
+
+
+class Invocation(NamedTuple):
+    """One call of a chaincode; `call` runs another chaincode in the same simulation and raises SimulationFailed."""
+
+    peer: str
+    chaincode: str
+    simulator: Simulator
+    signed: proposal_pb2.SignedProposal
+    args: Sequence[bytes]
+    call: Callable[[str, Sequence[bytes]], Awaitable[Response]]
+
+
+@runtime_checkable
+class Service(Protocol):
+    """A chaincode in a process of its own."""
+
+    async def execute(self, invocation: Invocation) -> Response:
+        """Raises ChaincodeFailed."""
+        ...
+
+    def only_reads(self, args: Sequence[bytes]) -> bool: ...
+
+
+class Execution:
+    """One proposal on one peer: the chaincode that it names, and those that are called from there."""
+
+    def __init__(
+        self,
+        peer: str,
+        chaincodes: Mapping[str, Chaincode | Service],
+        definitions: Mapping[str, ChaincodeDefinition],
+        signed: proposal_pb2.SignedProposal,
+    ) -> None:
+        self._peer = peer
+        self._chaincodes = chaincodes
+        self._definitions = definitions
+        self._signed = signed
+
+    async def run(self, name: str, simulator: Simulator, args: Sequence[bytes]) -> Response:
+        """Suspends only in services. Raises ChaincodeFailed."""
+        chaincode = self._chaincodes[name]
+        try:
+            if isinstance(chaincode, Service):
+                call = partial(self._call, simulator)
+                return await chaincode.execute(Invocation(self._peer, name, simulator, self._signed, args, call))
+            return chaincode.invoke(simulator, args)
+        except (SimulationFailed, PrivateDataMissing) as failed:
+            return Response(500, str(failed), b"")
+
+    async def _call(self, caller: Simulator, called: str, args: Sequence[bytes]) -> Response:
+        """`called` is NAME or NAME/CHANNEL. Raises SimulationFailed, ChaincodeFailed."""
+        name, _, channel = called.partition("/")
+        definition = self._definitions.get(name)
+        if channel not in ("", caller.channel_id):
+            raise SimulationFailed("this peer is on one channel only")
+        if definition is None or name not in self._chaincodes or name == LIFECYCLE:
+            raise SimulationFailed("no chaincode of this name is defined on the channel")
+        if self._chaincodes[name].only_reads(args):
+            # The caller may go into a block, and the answer with it, beyond any purge.
+            raise SimulationFailed("the function called only reads: evaluate it, without a chaincode in between")
+        callee = caller.calling(name, readable_collections(definition, caller.caller.msp_id))
+        callee.read_foreign(LIFECYCLE, sequence_key(name))
+        return await self.run(name, callee, args)
+
+
+def readable_collections(definition: ChaincodeDefinition | None, msp_id: str) -> frozenset[str]:
+    """By somebody of this organisation, through any peer."""
+    collections = definition.collections if definition else ()
+    return frozenset(one.name for one in collections if msp_id in one.member_msp_ids)
