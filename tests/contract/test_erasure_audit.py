@@ -20,6 +20,7 @@ from .consortium import (
     BY_A,
     BY_B,
     CAROL,
+    DAY,
     DOCTOR_A,
     DOCTOR_B,
     FORGED_PATIENT,
@@ -94,6 +95,10 @@ ROWS = [
     auditing("before the start", "ARGUMENTS_INVALID", ADMIN_A, start=-1),
 ]
 
+ONLY_ACCESS = {"patient": ALICE, "only_access": True}
+EMERGENCY = {"id": NEW, "patient": ALICE, "end_ms": START_MS + 2 * HOUR}
+COVERAGE = {"id": NEW, "patient": ALICE, "start_ms": START_MS, "end_ms": START_MS + DAY}
+
 SUCCESSES = [
     Success(f"by the {name}", caller, function, arguments)
     for name, caller in (("clinician", DOCTOR_A), ("administrator", ADMIN_A), ("patient", PATIENT))
@@ -156,6 +161,48 @@ def test_a_permission_narrowed_to_administrators_keeps_clinicians_from_undoing(
     check_refused(chain, Row("narrowed", "ROLE_FORBIDDEN", DOCTOR_A, function, about))
     for caller in (ADMIN_A, PATIENT):
         chain.copy().submit(caller, function, about)
+
+
+def test_access_is_ended_by_itself_before_texts_and_bodies_go(chain: Chain) -> None:
+    chain.submit(DOCTOR_B, "emergency:Open", EMERGENCY, {f"emergency/{ALICE}/{NEW}/reason": b"why"})
+    assert chain.submit(PATIENT, "patients:Erase", ONLY_ACCESS) == {"remaining": None}
+    assert not [one for compartment in K for one in private_keys(chain, compartment)]
+    check_refused(chain, Row("ended", "PATIENT_ERASED", DOCTOR_A, "records:List", {"patient": ALICE, "session": BY_A}))
+    check_refused(chain, Row("twice", "PATIENT_ERASED", PATIENT, "patients:Erase", ONLY_ACCESS))
+    assert private_keys(chain, NEW)
+    assert chain.submit(PATIENT, "patients:Erase", {"patient": ALICE}) == {"remaining": 0}
+    assert not private_keys(chain, ALICE)
+    check_refused(chain, erasing_patient("done", "PATIENT_ERASED", PATIENT))
+
+
+@pytest.mark.parametrize(
+    ("caller", "function", "arguments", "transient"),
+    [
+        (DOCTOR_B, "emergency:Open", EMERGENCY, {f"emergency/{ALICE}/{NEW}/reason": b"why"}),
+        (AGENT, "coverage:Enrol", COVERAGE, {f"coverage/{ALICE}/{NEW}/body": b"plan"}),
+        (DOCTOR_B, "records:Write", {"patient": ALICE, "records": [written(NEW, 1, K[0])]}, body(NEW, 1)),
+    ],
+)
+def test_nobody_keeps_access_from_ending_by_writing_all_the_time(
+    chain: Chain, caller: Caller, function: str, arguments: dict[str, Any], transient: dict[str, bytes]
+) -> None:
+    """What another writes is nothing that ending access has read, so that it cannot conflict."""
+    written_by = chain.copy()
+    written_by.submit(caller, function, arguments, transient)
+    whole = chain.copy()
+    whole.submit(PATIENT, "patients:Erase", {"patient": ALICE})
+    assert conflicts(written_by, whole)
+    chain.submit(PATIENT, "patients:Erase", ONLY_ACCESS)
+    assert not conflicts(written_by, chain)
+
+
+def conflicts(earlier: Chain, later: Chain) -> bool:
+    """Whether what the one's last call wrote is among what the other's has read."""
+    ranges = [(one.start.encode(), one.end.encode()) for one in later.last.ranges]
+    return any(
+        key in later.last.reads or any(low <= key.encode() < high for low, high in ranges)
+        for key in earlier.last.writes
+    )
 
 
 def test_an_erased_patients_orders_lose_their_texts(chain: Chain) -> None:

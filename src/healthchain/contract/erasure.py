@@ -78,13 +78,19 @@ def erase_records(stub: Stub, arguments: EraseRecords) -> None:
 
 
 class ErasePatient(Arguments, frozen=True):
+    """`only_access`: end it and purge the keys; bodies and texts go with the next call.
+
+    It looks at nothing that others may go on writing, so that nobody can keep it from coming by writing all the time.
+    """
+
     patient: Id
+    only_access: bool = False
 
 
 class Erased(Result, frozen=True):
-    """`remaining` records still have bodies: repeat the call until it is 0."""
+    """`remaining` records still have bodies: repeat the call until it is 0. With `only_access` nobody has counted."""
 
-    remaining: int
+    remaining: int | None
 
 
 def erase_patient(stub: Stub, arguments: ErasePatient) -> Erased:
@@ -92,13 +98,21 @@ def erase_patient(stub: Stub, arguments: ErasePatient) -> Erased:
     role = _erasing(stub)
     patient = patients.registered(stub, arguments.patient)
     patients.require_custodian_or_self(stub, role, arguments.patient, patient)
+    is_erased = patient.status is PatientStatus.ERASED
+    if not is_erased:
+        _end_access(stub, arguments.patient, patient)
+    if arguments.only_access:
+        if is_erased:
+            raise refusal(Code.PATIENT_ERASED)
+        emit(stub, "patients:Erased", arguments.patient, ())
+        return Erased(None)
     left = [
         (record, header)
         for (_, record), header in HEADERS.scan(stub, arguments.patient)
         if header.status is not RecordStatus.ERASED
     ]
-    if patient.status is not PatientStatus.ERASED:
-        _end_access(stub, arguments.patient, patient)
+    if not any(receipt.whole_patient for _, receipt in ERASURES.scan(stub, arguments.patient)):
+        _purge_texts(stub, arguments.patient)
     elif not left:
         raise refusal(Code.PATIENT_ERASED)
     chosen = left[: _fitting(header.version for _, header in left)]
@@ -130,13 +144,17 @@ def _end_access(stub: Stub, patient_id: str, patient: Patient) -> None:
     for _, consent in CONSENTS.scan(stub, patient_id):
         if consent.status is ConsentStatus.ACTIVE:
             consents.end(stub, patient_id, consent)
+    PATIENT_KEYS.delete(stub, patient_id)
+    PATIENTS.put(stub, patients.with_status(patient, PatientStatus.ERASED), patient_id)
+
+
+def _purge_texts(stub: Stub, patient_id: str) -> None:
+    """But those of claims, see `coverage.purge`."""
     emergency.purge(stub, patient_id)
     coverage.purge(stub, patient_id)
     authorisations.purge(stub, patient_id)
     custody.purge(stub, patient_id)
     revocation.purge(stub, patient_id)
-    PATIENT_KEYS.delete(stub, patient_id)
-    PATIENTS.put(stub, patients.with_status(patient, PatientStatus.ERASED), patient_id)
 
 
 def _erase(stub: Stub, patient_id: str, role: Role, chosen: list[tuple[str, Header]], *, whole_patient: bool) -> None:

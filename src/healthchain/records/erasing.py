@@ -8,9 +8,7 @@ from functools import partial
 import msgspec
 
 from healthchain.contract import erasure
-from healthchain.contract.consents import ConsentStatus
 from healthchain.contract.patients import PatientStatus
-from healthchain.records import consenting
 from healthchain.records.actor import Actor, repeated_on_conflict
 from healthchain.records.patients import registered
 
@@ -30,19 +28,13 @@ async def erase_records(actor: Actor, patient: str, ids: Sequence[str]) -> int:
 async def erase_patient(actor: Actor, patient: str) -> int:
     """Access ends with the first call; calls go on until no body is left. Answers with the last block's number.
 
-    A patient first ends every consent, so that nobody can keep the erasure from coming by writing all the time.
+    Access ends by itself first: whoever keeps writing could conflict with the rest, and nothing new comes after it.
     """
-    if actor.recipient == patient:
-        await _end_consents(actor, patient)
+    if (await registered(actor, patient)).status is not PatientStatus.ERASED:
+        ending = erasure.ErasePatient(patient=patient, only_access=True)
+        await repeated_on_conflict(partial(actor.submit, "patients:Erase", ending))
     while True:
         erasing = erasure.ErasePatient(patient=patient)
         committed = await repeated_on_conflict(partial(actor.submit, "patients:Erase", erasing))
         if msgspec.json.decode(committed.result, type=erasure.Erased).remaining == 0:
             return committed.block
-
-
-async def _end_consents(actor: Actor, patient: str) -> None:
-    given = await consenting.list_consents(actor, patient)
-    active = [one.id for one in given if one.status is ConsentStatus.ACTIVE]
-    if active and (await registered(actor, patient)).status is PatientStatus.ACTIVE:
-        await consenting.revoke(actor, consent_ids=active)
