@@ -64,9 +64,9 @@ def test_what_is_defined_stays_as_it_was_approved(folder: Path) -> None:
             await administrator.submit("CommitChaincodeDefinition", commit_arguments(altered))
         with pytest.raises(EndorseFailed, match="defined already"):
             await administrator.submit("CommitChaincodeDefinition", commit_arguments(DEFINITION))
-        with pytest.raises(EndorseFailed, match="CommitChaincodeDefinition only"):
+        with pytest.raises(EndorseFailed, match="has the functions"):
             await administrator.submit("ApproveChaincodeDefinitionForMyOrg", commit_arguments(SECOND))
-        with pytest.raises(EndorseFailed, match="CommitChaincodeDefinition only"):
+        with pytest.raises(EndorseFailed, match="has the functions"):
             await administrator.submit("CommitChaincodeDefinition")
 
     run(folder, scenario)

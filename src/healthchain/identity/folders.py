@@ -106,6 +106,15 @@ class OrganisationFolder:
     def orderer_certificate(self) -> bytes:
         return self._certificate(self.orderer)
 
+    def tls_server(self) -> tuple[bytes, bytes]:
+        """Key and certificate with which this organisation's nodes listen, in PEM. Raises CredentialsMissing."""
+        tls = self.peer / "tls"
+        return _read(tls / "server.key"), _read(tls / "server.crt")
+
+    def tls_authority(self) -> bytes:
+        """The certificate, in PEM, by which its servers and TLS clients are known. Raises CredentialsMissing."""
+        return _read(self.path / "tlsca" / self._ca_file("tlsca"))
+
     def users(self) -> list[str]:
         suffix = f"@{self.domain}"
         return sorted(one.name.removesuffix(suffix) for one in (self.path / "users").glob(f"*{suffix}"))

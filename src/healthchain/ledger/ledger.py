@@ -26,6 +26,7 @@ from healthchain.ledger.segments import LogCorrupted, SegmentedLog
 from healthchain.ledger.state import (
     NOWHERE,
     TX_BITS,
+    TX_MASK,
     U64,
     BlockUpdate,
     HashedEntry,
@@ -37,7 +38,16 @@ from healthchain.ledger.validate import NO_FATE, Decoded
 from healthchain.ledger.view import Value
 from healthchain.wire.block import header_hash, put_commit, transaction_codes
 from healthchain.wire.codes import Code
-from healthchain.wire.lifecycle import LIFECYCLE, ChaincodeDefinition, DefinitionMalformed, read_definition
+from healthchain.wire.lifecycle import (
+    FIELDS,
+    LIFECYCLE,
+    METADATA_END,
+    METADATA_START,
+    ChaincodeDefinition,
+    DefinitionMalformed,
+    field_key,
+    read_definition,
+)
 
 Bodies = Mapping[bytes, bytes]
 """`private.body_key` -> private log body, of one block."""
@@ -123,17 +133,31 @@ class Ledger(Committed):
 
     def private_bodies(self, number: int) -> dict[bytes, bytes]:
         """The private values that block `number` wrote and this peer still holds, for a peer that was down."""
-        if number == 0:
-            return {}
-        start, end = self._private_span(number)
         bodies = {}
+        for _, body in self._private_entries(number):
+            found = decode_body(body)
+            bodies[body_key(found.hashed_key, found.value_hash)] = body
+        return bodies
+
+    def private_writes(self, number: int) -> dict[int, dict[tuple[str, str], list[tuple[str, bytes]]]]:
+        """As `private_bodies`, for who reads them: index in the block -> (namespace, collection) -> keys and values."""
+        found: dict[int, dict[tuple[str, str], list[tuple[str, bytes]]]] = {}
+        for version, body in self._private_entries(number):
+            value = decode_body(body)
+            sets = found.setdefault(version & TX_MASK, {})
+            sets.setdefault(value.collection, []).append((value.key, value.value))
+        return found
+
+    def _private_entries(self, number: int) -> Iterator[tuple[int, bytes]]:
+        """Packed version and body of each."""
+        if number == 0:
+            return
+        start, end = self._private_span(number)
         for entry in self.private_log.scan(start):
             if entry.location >= end:
                 break
             if entry.body is not None and entry.tag >> TX_BITS == number:
-                found = decode_body(entry.body)
-                bodies[body_key(found.hashed_key, found.value_hash)] = entry.body
-        return bodies
+                yield entry.tag, entry.body
 
     def _private_span(self, number: int) -> tuple[int, int]:
         before, at = self.state.block(number - 1), self.state.block(number)
@@ -299,15 +323,13 @@ class RulesState(Protocol):
 
 def read_definitions(state: RulesState) -> dict[str, ChaincodeDefinition]:
     """By name. What is incomplete or does not decode defines nothing, on every peer alike."""
-    metadata = "namespaces/metadata/"
-    fields = ("Sequence", "EndorsementInfo", "ValidationInfo", "Collections")
     found = {}
-    for key, _ in state.range(LIFECYCLE, metadata, metadata[:-1] + "0"):
-        name = key.removeprefix(metadata)
-        values = [state.get(LIFECYCLE, f"namespaces/fields/{name}/{one}") for one in fields]
+    for key, _ in state.range(LIFECYCLE, METADATA_START, METADATA_END):
+        name = key.removeprefix(METADATA_START)
+        values = [state.get(LIFECYCLE, field_key(name, one)) for one in FIELDS]
         encoded = [value.value for value in values if value is not None]
         try:
-            if len(encoded) == len(fields):
+            if len(encoded) == len(FIELDS):
                 found[name] = read_definition(name, *encoded)
         except DefinitionMalformed:
             continue

@@ -21,6 +21,7 @@ from healthchain.wire.transaction import Action
 
 LENGTHS = struct.Struct(">HH")
 LENGTH_MAX = 0xFFFF
+LABEL_END = -33  # of a hashed key: 00 and the SHA-256 of the plain key follow
 
 
 class PrivateDataMissing(HealthChainError):
@@ -33,6 +34,12 @@ class PrivateValue(NamedTuple):
     hashed_key: bytes
     key: str
     value: bytes
+
+    @property
+    def collection(self) -> tuple[str, str]:
+        """Namespace and collection."""
+        namespace, name = self.hashed_key[:LABEL_END].decode().split("\x00")
+        return namespace, name
 
     @property
     def value_hash(self) -> bytes:
@@ -94,6 +101,5 @@ def as_sets(values: Iterable[PrivateValue]) -> Mapping[bytes, bytes]:
 
 
 def _body(value: PrivateValue) -> bytes:
-    label = value.hashed_key[:-33]
-    namespace, collection = label.decode().split("\x00")
+    namespace, collection = value.collection
     return encode_body(namespace, collection, value.key, value.value)

@@ -75,11 +75,11 @@ class Endorsing:
             raise GatewayError(Status.ABORTED, TOO_FEW if answers else FAILED, details)
         if not answers:
             raise GatewayError(Status.ABORTED, FAILED, details)
-        self._hand_out(proposal, check.identity.msp_id, answers[0].private)
+        self.hand_out(proposal, check.identity.msp_id, answers[0].private)
         payload = answers[0].payload
-        return payload, await self._signed(endorsers, payload)
+        return payload, await self.signed(endorsers, payload)
 
-    async def _signed(self, endorsers: Sequence[Peer], payload: bytes) -> list[Endorsement]:
+    async def signed(self, endorsers: Sequence[Peer], payload: bytes) -> list[Endorsement]:
         identities = [one.identity for one in endorsers]
         signatures = await self._signer.sign_all([(one.key, payload + one.serialized) for one in identities])
         return [Endorsement(one.serialized, signature) for one, signature in zip(identities, signatures, strict=True)]
@@ -102,7 +102,7 @@ class Endorsing:
             raise GatewayError(Status.UNAVAILABLE, "failed to find any endorsing peers for the organisations asked for")
         return [by_msp[one] for one in dict.fromkeys(organizations)]
 
-    def _hand_out(self, proposal: ParsedProposal, msp_id: str, private: PrivateSets) -> None:
+    def hand_out(self, proposal: ParsedProposal, msp_id: str, private: PrivateSets) -> None:
         """To every peer whose organisation is in the collection; one mapping shared where all get the same."""
         if not private:
             return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 from fabric_protos.gateway import gateway_pb2
 from fabric_protos.peer import chaincode_event_pb2
@@ -32,7 +32,7 @@ def start_block(request: gateway_pb2.ChaincodeEventsRequest, ledger: Ledger) -> 
 
 async def chaincode_events(
     ledger: Ledger, commits: Commits, chaincode: str, number: int, after_transaction_id: str
-) -> AsyncIterator[gateway_pb2.ChaincodeEventsResponse]:
+) -> AsyncGenerator[gateway_pb2.ChaincodeEventsResponse, None]:
     """One response for each block with events of valid transactions of the chaincode, for ever."""
     while True:
         while number >= ledger.height:

@@ -7,7 +7,8 @@ that Fabric's gateway gives for it (protos gateway/gateway.proto; the table is i
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from hashlib import sha256
 from typing import TypeVar, cast
 
@@ -16,7 +17,6 @@ from fabric_protos.gateway import gateway_pb2
 from fabric_protos.peer import proposal_pb2, transaction_pb2
 from google.protobuf.message import DecodeError, Message
 
-from healthchain.chaincode.stub import PATIENT_ATTRIBUTE, PERSON_ROLES, ROLE_ATTRIBUTE
 from healthchain.identity.msp import Identity, IdentityRefused
 from healthchain.ledger.channel import Channel
 from healthchain.ledger.validate import SignatureCheck
@@ -25,6 +25,7 @@ from healthchain.network.endorsement import Endorsing
 from healthchain.network.events import chaincode_events, start_block
 from healthchain.network.orderer import BroadcastRefused, OrderingService
 from healthchain.network.peer import ChaincodeUnknown, Peer, ProposalRefused
+from healthchain.network.readers import may_read_channel
 from healthchain.network.signer import Signer
 from healthchain.network.verifier import Verifier
 from healthchain.wire.gateway import ErrorDetail, GatewayError, Status
@@ -120,18 +121,20 @@ class Gateway:
 
     async def chaincode_events(
         self, request: gateway_pb2.SignedChaincodeEventsRequest
-    ) -> AsyncIterator[gateway_pb2.ChaincodeEventsResponse]:
+    ) -> AsyncGenerator[gateway_pb2.ChaincodeEventsResponse, None]:
         """One message a block that has events of the chaincode, from the requested block on, for ever."""
         asked = _decoded(gateway_pb2.ChaincodeEventsRequest, request.request)
         identity = await self._authorise(asked.identity, request.request, request.signature)
-        if PATIENT_ATTRIBUTE in identity.attributes or identity.attributes.get(ROLE_ATTRIBUTE) in PERSON_ROLES:
+        if not may_read_channel(identity.attributes):
             raise GatewayError(Status.PERMISSION_DENIED, "events tell of every patient: ask for the own audit instead")
         if asked.channel_id != self._channel.id:
             raise GatewayError(Status.NOT_FOUND, "this gateway does not serve that channel")
         number, after = start_block(asked, self._own.ledger)
-        async for response in chaincode_events(self._own.ledger, self._commits, asked.chaincode_id, number, after):
-            self._identified(asked.identity)  # who was a member when it asked may be none any more
-            yield response
+        found = chaincode_events(self._own.ledger, self._commits, asked.chaincode_id, number, after)
+        async with aclosing(found) as responses:
+            async for response in responses:
+                self._identified(asked.identity)  # who was a member when it asked may be none any more
+                yield response
 
     async def _admitted(
         self, signed: proposal_pb2.SignedProposal, refused_with: Status

@@ -6,7 +6,7 @@ Sources: Fabric core/chaincode/lifecycle/{lifecycle,serializer}.go; peer/lifecyc
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fabric_protos.common import policies_pb2
 from fabric_protos.peer import collection_pb2, policy_pb2
@@ -18,6 +18,9 @@ from healthchain.wire.channel import Role, role_policy
 
 LIFECYCLE = "_lifecycle"
 ENDORSEMENT_REFERENCE = "/Channel/Application/Endorsement"
+METADATA_START, METADATA_END = "namespaces/metadata/", "namespaces/metadata0"
+"""Between them are the names of what is defined; one key each."""
+FIELDS = ("Sequence", "EndorsementInfo", "ValidationInfo", "Collections")
 
 
 class DefinitionMalformed(BadInput):
@@ -45,7 +48,11 @@ class ChaincodeDefinition:
 
 def sequence_key(chaincode: str) -> str:
     """Read by every endorsement, so that a new definition in between invalidates the transaction."""
-    return f"namespaces/fields/{chaincode}/Sequence"
+    return field_key(chaincode, "Sequence")
+
+
+def field_key(chaincode: str, field: str) -> str:
+    return f"namespaces/fields/{chaincode}/{field}"
 
 
 def definition_writes(definition: ChaincodeDefinition) -> dict[str, bytes]:
@@ -65,8 +72,8 @@ def definition_writes(definition: ChaincodeDefinition) -> dict[str, bytes]:
         "Collections": db_pb2.StateData(Bytes=collection_package(definition.collections)),
     }
     metadata = db_pb2.StateMetadata(datatype="ChaincodeDefinition", fields=list(fields))
-    writes = {f"namespaces/fields/{definition.name}/{name}": data.SerializeToString() for name, data in fields.items()}
-    return writes | {f"namespaces/metadata/{definition.name}": metadata.SerializeToString()}
+    writes = {field_key(definition.name, name): data.SerializeToString() for name, data in fields.items()}
+    return writes | {f"{METADATA_START}{definition.name}": metadata.SerializeToString()}
 
 
 def read_definition(
@@ -114,6 +121,12 @@ def asked_sequence(arguments: bytes) -> int:
         return lifecycle_pb2.CommitChaincodeDefinitionArgs.FromString(arguments).sequence
     except (DecodeError, UnicodeDecodeError):
         return 0
+
+
+def asked_definition(approved: Sequence[ChaincodeDefinition], arguments: bytes) -> ChaincodeDefinition | None:
+    """The approved definition that these arguments are, byte for byte but for the sequence."""
+    asked = [replace(one, sequence=asked_sequence(arguments)) for one in approved]
+    return next((one for one in asked if commit_arguments(one) == arguments), None)
 
 
 def committed_sequence(value: bytes | None) -> int:

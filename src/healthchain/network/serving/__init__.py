@@ -1,0 +1,1 @@
+"""The embedded network for clients outside this process: Fabric's services over gRPC, one server an organisation."""
