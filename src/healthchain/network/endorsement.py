@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from healthchain.ledger.validate import SignatureCheck
+from healthchain.network.execution import ChaincodeFailed
 from healthchain.network.peer import ChaincodeUnknown, Endorsed, Peer, ProposalRefused
 from healthchain.network.signer import Signer
 from healthchain.wire.block import PrivateSets
@@ -55,7 +56,7 @@ class Endorsing:
                 answer = await peer.endorse(proposal, check)
             except ChaincodeUnknown as unknown:
                 raise GatewayError(Status.FAILED_PRECONDITION, str(unknown)) from None
-            except ProposalRefused as refused:
+            except (ProposalRefused, ChaincodeFailed) as refused:
                 details.append(ErrorDetail(peer.name, peer.msp_id, str(refused)))
                 continue
             if not answer.payload:

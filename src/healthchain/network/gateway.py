@@ -23,6 +23,7 @@ from healthchain.ledger.validate import SignatureCheck
 from healthchain.network.commits import Commits
 from healthchain.network.endorsement import Endorsing
 from healthchain.network.events import chaincode_events, start_block
+from healthchain.network.execution import ChaincodeFailed
 from healthchain.network.orderer import BroadcastRefused, OrderingService
 from healthchain.network.peer import ChaincodeUnknown, Peer, ProposalRefused
 from healthchain.network.readers import may_read_channel
@@ -33,6 +34,7 @@ from healthchain.wire.proposal import ParsedProposal, ProposalMalformed, parse_p
 from healthchain.wire.transaction import transaction_payload
 
 IN_FLIGHT_MAX = 2500
+EVALUATION_FAILED = "failed to evaluate transaction, see attached details for more info"
 
 _Message = TypeVar("_Message", bound=Message)
 
@@ -72,6 +74,8 @@ class Gateway:
         except ProposalRefused as refused:
             message = f"evaluate call to endorser returned error: {refused}"
             raise GatewayError(Status.FAILED_PRECONDITION, message, [_detail(peer, str(refused))]) from None
+        except ChaincodeFailed as failed:
+            raise GatewayError(Status.ABORTED, EVALUATION_FAILED, [_detail(peer, str(failed))]) from None
         if endorsed.response.status >= 400:
             said = f"chaincode response {endorsed.response.status}, {endorsed.response.message}"
             message = f"evaluate call to endorser returned error: {said}"
