@@ -12,8 +12,7 @@ from dataclasses import dataclass
 import grpc
 from grpc import aio
 
-from healthchain.chaincode.dispatch import Contract
-from healthchain.chaincode.stream import Stream
+from healthchain.chaincode.stream import Invocable, Stream
 from healthchain.errors import BadInput, HealthChainError
 from healthchain.wire.shim import CONNECT, MESSAGE_BYTES_MAX
 
@@ -48,7 +47,7 @@ class TLS:
 class Service:
     """Open with `serving`."""
 
-    def __init__(self, contract: Contract, package_id: str, threads: ThreadPoolExecutor) -> None:
+    def __init__(self, contract: Invocable, package_id: str, threads: ThreadPoolExecutor) -> None:
         self._contract = contract
         self._package_id = package_id
         self._threads = threads
@@ -89,7 +88,7 @@ class Service:
 
 
 @asynccontextmanager
-async def serving(contract: Contract, package_id: str, address: str, tls: TLS | None = None) -> AsyncIterator[Service]:
+async def serving(contract: Invocable, package_id: str, address: str, tls: TLS | None = None) -> AsyncIterator[Service]:
     """Serve until the context ends; `Service.address` has the port that was taken for port 0.
 
     Raises AddressUnusable.

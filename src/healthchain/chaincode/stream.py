@@ -9,16 +9,17 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from queue import Empty, SimpleQueue
+from typing import Protocol
 
 from fabric_protos.peer import chaincode_pb2, proposal_response_pb2
 
-from healthchain.chaincode.dispatch import Contract, Response
+from healthchain.chaincode.dispatch import Response
 from healthchain.chaincode.remote import CallFailed, RemoteStub
-from healthchain.chaincode.stub import Caller
+from healthchain.chaincode.stub import Caller, Stub
 from healthchain.errors import HealthChainError
 from healthchain.identity.msp import claimed_identity
 from healthchain.wire.proposal import parse_proposal
@@ -47,6 +48,12 @@ _Answers = SimpleQueue[ChaincodeMessage | None]
 _LOG = logging.getLogger(__name__)
 
 
+class Invocable(Protocol):
+    """A contract, as far as serving it takes."""
+
+    def invoke(self, stub: Stub, args: Sequence[bytes]) -> Response: ...
+
+
 class StreamEnded(HealthChainError):
     """The peer hung up, or does not speak the protocol."""
 
@@ -55,7 +62,7 @@ class Stream:
     """`run` it once. State is a stream's own: several peers run one transaction, under one id."""
 
     def __init__(
-        self, contract: Contract, package_id: str, threads: ThreadPoolExecutor, read: Read, write: Write
+        self, contract: Invocable, package_id: str, threads: ThreadPoolExecutor, read: Read, write: Write
     ) -> None:
         self._contract = contract
         self._package_id = package_id
