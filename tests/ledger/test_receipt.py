@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +65,11 @@ def stated(ledger: Ledger, transaction: Transaction, attesters: list[SigningIden
     now_ms = chain_builder.START_NS // 10**6 + DAY_MS
     statement = state_transaction(ledger, transaction.tx_id, KEY, [one.serialized for one in attesters], now_ms)
     return msgspec.structs.replace(statement, **changes)
+
+
+def envelopes(story: Story) -> list[bytes]:
+    """Of the block that `written` is in."""
+    return list(story.ledger.block(2).data.data)
 
 
 def signed(statement: Statement, attesters: list[SigningIdentity]) -> bytes:
@@ -172,25 +177,43 @@ def test_what_the_peers_would_sign_has_to_be_true(story: Story, written: Transac
     true = stated(story.ledger, written, peers)
     verify_receipt(signed(true, peers))
     block = true.block
-    cases: dict[str, Statement] = {
-        "changed nothing": changed(true, code=11),
-        "no transaction of this number": changed(true, index=2),
-        "did not write": changed(true, key="another key"),
-        "block 0": changed(true, genesis=block.envelopes[0]),
-        "valid orderer signatures": changed(true, block=changed(block, previous_hash=bytes(32))),
-    }
-    for told, statement in cases.items():
+    cases: list[tuple[str, Statement]] = [
+        ("changed nothing", changed(true, code=11)),
+        ("did not write", changed(true, key="another key")),
+        ("block 0", changed(true, genesis=block.envelope)),
+        ("block 2 has 0 valid orderer signatures", changed(true, block=changed(block, previous_hash=bytes(32)))),
+        ("block 2 has 0 valid orderer signatures", changed(true, block=changed(block, data_hash=bytes(32)))),
+        ("block 2 has 0 valid orderer signatures", changed(true, block=changed(block, signatures=b""))),
+        ("block 3 has 0 valid orderer signatures", changed(true, block=changed(block, number=3))),
+        ("not endorsed", changed(true, block=changed(block, envelope=envelopes(story)[0]))),  # another chaincode's
+        ("not valid", changed(true, block=changed(block, envelope=b""))),
+        ("does not decode", changed(true, index=-1)),
+        ("does not decode", changed(true, block=changed(block, number=-1))),
+        ("does not decode", changed(true, block=changed(block, number=2**64))),
+    ]
+    for told, statement in cases:
         assert told in refused(signed(statement, peers))
-    other = changed(block, envelopes=(writing(story, b"another value").envelope, block.envelopes[1]))
-    for false in (
-        changed(true, index=-1),
-        changed(true, index=0),  # a transaction of another chaincode
-        changed(true, block=changed(block, number=3)),
-        changed(true, block=changed(block, signatures=b"")),
-        changed(true, block=other),
-        changed(true, block=changed(block, envelopes=())),
-    ):
-        refused(signed(false, peers))
+
+
+def test_it_shows_no_other_transaction_of_its_block(story: Story, written: Transaction, receipt: bytes) -> None:
+    """They may be about other patients."""
+    others = envelopes(story)
+    others.remove(written.envelope)
+    assert others
+    shown = msgspec.to_builtins(msgspec.json.decode(receipt, type=Receipt), builtin_types=(bytes,))
+    assert set(pieces(shown)).isdisjoint(others)
+    alone = writing(story, b"other")
+    assert story.commit([alone], [0, 1, 2]) == [0]
+    peers = story.peers([0, 1, 2])
+    assert abs(len(receipt) - len(signed(stated(story.ledger, alone, peers), peers))) < len(others[0])
+
+
+def pieces(shown: Any) -> Iterator[bytes]:
+    if isinstance(shown, bytes):
+        yield shown
+    elif isinstance(shown, dict | list | tuple):
+        for one in shown.values() if isinstance(shown, dict) else shown:
+            yield from pieces(one)
 
 
 def changed(one: msgspec.Struct, **changes: object) -> Any:
@@ -212,7 +235,8 @@ def test_a_transaction_that_its_creator_did_not_sign_has_no_receipt(story: Story
     header = decode_header(written.envelope)
     forged = Transaction(written.tx_id, envelope(header.payload, story.client(1).key.sign(header.payload)))
     block = story.block([forged], [0, 1, 2])
-    evidence = Evidence(block.header.number, block.header.previous_hash, (forged.envelope,), block.metadata.metadata[0])
+    head, signatures = block.header, block.metadata.metadata[0]
+    evidence = Evidence(head.number, head.previous_hash, head.data_hash, signatures, forged.envelope)
     peers = story.peers([0, 1, 2])
     statement = changed(stated(story.ledger, written, peers), block=evidence, index=0)
     assert "creator's" in refused(signed(statement, peers))
@@ -309,6 +333,7 @@ def test_a_peer_signs_only_what_its_own_ledger_says(story: Story, written: Trans
         changed(true, index=0),
         changed(true, members_then={"Org0MSP": ACTIVE}),
         changed(true, block=changed(true.block, number=1)),
+        changed(true, block=changed(true.block, envelope=envelopes(story)[0])),
     ):
         with pytest.raises(AttestationRefused, match="does not say the same"):
             attest(story.ledger, peer, written.tx_id, false, true.attested_ms)
@@ -318,13 +343,12 @@ def test_a_peer_signs_only_what_its_own_ledger_says(story: Story, written: Trans
         attest(story.ledger, peer, written.tx_id, true, true.attested_ms + 301_000)
 
 
-def test_the_same_bytes_cut_into_other_transactions_are_refused(story: Story, written: Transaction) -> None:
-    """The data hash has no lengths: the orderers' signatures hold for both."""
+def test_a_transaction_is_written_in_one_way(story: Story, written: Transaction) -> None:
+    """Of a field given twice the last counts, and the creator's signature would hold."""
     peers = story.peers([0, 1, 2])
     true = stated(story.ledger, written, peers)
-    first, second = true.block.envelopes
-    cut = changed(true.block, envelopes=(first[:10], first[10:], second))
-    assert "well-formed" in refused(signed(changed(true, block=cut, index=2), peers))
+    longer = changed(true.block, envelope=b"\x0a\x01x" + written.envelope)
+    assert "not valid" in refused(signed(changed(true, block=longer), peers))
 
 
 def test_only_the_governing_chaincode_writes_what_has_receipts(story: Story) -> None:

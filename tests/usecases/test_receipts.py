@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -18,13 +20,17 @@ from healthchain.contract.erasure import Erasure
 from healthchain.contract.records import Header, RecordStatus
 from healthchain.contract.sessions import Session
 from healthchain.contract.trail import Happening
+from healthchain.ledger.attesting import AttestationRefused
+from healthchain.ledger.segments import LogCorrupted
 from healthchain.records import consenting, erasing
 from healthchain.records.auditing import trail
 
 from .bundles import simple
 from .consortium import (
+    AGENCY,
     CLINIC,
     HOSPITAL,
+    INSURER,
     assert_equal_peers,
     clinician,
     code,
@@ -100,6 +106,39 @@ def test_only_who_may_audit_gets_a_receipt_and_only_of_what_there_is(folder: Pat
         ):
             with pytest.raises(ReceiptUnavailable):
                 await issue(consortium, owner, wrong)
+
+    within(folder, work)
+
+
+def test_peers_that_do_not_say_the_same_are_left_out_as_long_as_a_majority_does(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def work(consortium: Consortium) -> None:
+        patient = (await imported(consortium, simple(1))).patient
+        owner = consortium.patient(patient)
+        [record, *_] = (entry.ids[0] for entry in await trail(owner, patient) if entry.happening is Happening.WRITTEN)
+        subject = Subject(Kind.RECORD, patient, record)
+        ledgers = {one.msp_id: one.ledger for one in consortium.network.peers.values()}
+        msp_ids = [consortium.topology.organisation(name).msp_id for name in (HOSPITAL, CLINIC, INSURER, AGENCY)]
+
+        def damaged(_: int) -> NoReturn:
+            raise LogCorrupted("an altered byte")
+
+        wrongs: dict[str, Callable[..., object]] = {
+            "transaction": lambda _: None,
+            "block": damaged,
+            "history": lambda *_: iter(()),
+            "range": lambda *_: iter(()),
+        }
+        for out, (attribute, wrong) in zip(msp_ids, wrongs.items(), strict=True):
+            with monkeypatch.context() as patch:
+                patch.setattr(ledgers[out], attribute, wrong)
+                found = verify(await issue(consortium, owner, subject)).evidence
+                assert found.attesters == tuple(sorted({*msp_ids} - {out})), attribute
+        for out in msp_ids[:2]:
+            monkeypatch.setattr(ledgers[out], "block", damaged)
+        with pytest.raises(AttestationRefused, match="2 peers say the same, 3 are needed"):
+            await issue(consortium, owner, subject)
 
     within(folder, work)
 

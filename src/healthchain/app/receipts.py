@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
@@ -21,9 +22,11 @@ from healthchain.contract.records import HEADERS
 from healthchain.contract.sessions import SESSIONS
 from healthchain.contract.state import Table
 from healthchain.errors import BadInput
-from healthchain.ledger.attesting import attest, state_transaction
+from healthchain.ledger.attesting import AttestationRefused, attest, state_transaction
 from healthchain.ledger.ledger import Ledger
 from healthchain.ledger.receipt import Receipt, ReceiptRefused, Verified, encode_receipt, verify_receipt
+from healthchain.ledger.segments import LogCorrupted
+from healthchain.network.peer import Peer
 from healthchain.records.actor import Actor, now_ms
 
 
@@ -79,19 +82,22 @@ class Proven:
 
 
 async def issue(consortium: Consortium, actor: Actor, subject: Subject) -> bytes:
-    """For whoever may see the patient's audit trail: looked up on the own peer, attested by every active member's.
+    """For whoever may see the patient's audit trail: attested by those active members' peers that say the same.
 
-    Raises Refused, ReceiptUnavailable, AttestationRefused.
+    A majority of the members is enough, so a peer that is behind, damaged or dishonest keeps nobody from a receipt.
+    Raises Refused, ReceiptUnavailable if no peer has what it is of, AttestationRefused if too few say the same.
     """
     await actor.ask("audit:List", audit.List(patient=subject.patient, limit=1), audit.Trail)
-    own = actor.connection.identity.msp_id
-    active = sorted((peer for peer in consortium.network.peers.values() if peer.member), key=lambda peer: peer.msp_id)
-    ledger = next(peer.ledger for peer in active if peer.msp_id == own)
-    key, tx_id = _written(ledger, subject)
-    attesters = [peer.identity.serialized for peer in active]
     now = now_ms()
-    statement = state_transaction(ledger, tx_id, key, attesters, now)
-    signatures = [attest(peer.ledger, peer.identity, tx_id, statement, now) for peer in active]
+    agreeing = _agreeing(consortium, subject, now)
+    ledger = agreeing[0].ledger
+    if len(agreeing) < ledger.channel.majority:
+        raise AttestationRefused(
+            f"{len(agreeing)} peers say the same, {ledger.channel.majority} are needed: run `healthchain verify`"
+        )
+    key, tx_id = _written(ledger, subject)
+    statement = state_transaction(ledger, tx_id, key, [peer.identity.serialized for peer in agreeing], now)
+    signatures = [attest(peer.ledger, peer.identity, tx_id, statement, now) for peer in agreeing]
     return encode_receipt(Receipt(statement, tuple(signatures)))
 
 
@@ -111,13 +117,27 @@ def verify(encoded: bytes, fingerprint: str | None = None) -> Proven:
     return Proven(kind, attributes[0], attributes[-1], written, evidence)
 
 
+def _agreeing(consortium: Consortium, subject: Subject, now: int) -> list[Peer]:
+    """The largest set of active members' peers that state the same, in the order of MSP ids."""
+    said: dict[bytes, list[Peer]] = {}
+    for peer in sorted(consortium.network.peers.values(), key=lambda peer: peer.msp_id):
+        with contextlib.suppress(ReceiptUnavailable, AttestationRefused, LogCorrupted):
+            if peer.member:
+                key, tx_id = _written(peer.ledger, subject)
+                statement = state_transaction(peer.ledger, tx_id, key, (), now)
+                said.setdefault(statement.digest(), []).append(peer)
+    if not said:
+        raise ReceiptUnavailable(f"this patient has no such {subject.kind}: see `healthchain audit patient`")
+    return max(said.values(), key=len)
+
+
 def _written(ledger: Ledger, subject: Subject) -> tuple[str, str]:
-    """The key, and the transaction that wrote the version asked for."""
+    """The key, and the transaction that wrote the version asked for. Raises ReceiptUnavailable."""
     key = next(_keys(ledger, subject), None)
     history = [] if key is None else list(ledger.history(CHAINCODE, key))[::-1]
     place = len(history) if subject.version is None else subject.version
     if key is None or not 1 <= place <= len(history):
-        raise ReceiptUnavailable(f"this patient has no such {subject.kind}: see `healthchain audit patient`")
+        raise ReceiptUnavailable(f"there is no such {subject.kind} here")
     return key, history[place - 1][1]
 
 

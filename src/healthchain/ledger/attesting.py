@@ -34,8 +34,9 @@ def state_transaction(ledger: Ledger, tx_id: str, key: str, attesters: Sequence[
         block=Evidence(
             number=entry.block,
             previous_hash=block.header.previous_hash,
-            envelopes=tuple(block.data.data),
+            data_hash=block.header.data_hash,
             signatures=block.metadata.metadata[Metadata.SIGNATURES],
+            envelope=block.data.data[entry.index],
         ),
         genesis=ledger.block(0).data.data[0],
         members_then=members_at(ledger, entry.block),

@@ -1,27 +1,29 @@
 """Receipts: one file that proves, without network or ledger, that a transaction is committed and what it wrote.
 
 A receipt holds a statement, and signatures over all of it by peers of a majority of the members. The statement carries
-its own evidence: the block with its orderers' signatures, block 0, and the members' certificates at that height.
-Anybody can found a consortium and sign as it: whose receipt it is, the fingerprint tells.
+its own evidence: the transaction, the block's header with its orderers' signatures, block 0, and the members'
+certificates at that height. Anybody can found a consortium and sign as it: whose receipt it is, the fingerprint tells.
 
-Orderers sign which transactions a block has, and not which of them are valid: that is what the peers attest.
+The header names all transactions of its block by one hash, and a receipt shows nobody else's: that this one is among
+them, and valid, is what the peers attest.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 from fabric_protos.common import common_pb2
+from msgspec import Meta
 
 from healthchain.chaincode.membership import Membership
 from healthchain.errors import BadInput, HealthChainError
 from healthchain.identity.msp import IdentityRefused, Role
 from healthchain.ledger.channel import Channel
 from healthchain.ledger.membership import GOVERNING
-from healthchain.ledger.quorum import BlockRefused, check_content, check_quorum
+from healthchain.ledger.quorum import BlockRefused, check_quorum
 from healthchain.ledger.validate import Decoded, SignatureCheck, decode_transaction
 from healthchain.wire.block import Metadata, header_hash, new_block
 from healthchain.wire.codes import Code
@@ -37,24 +39,26 @@ class ReceiptRefused(HealthChainError):
 
 
 class Evidence(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A block as its orderers made it: `signatures` is its metadata entry of that name."""
+    """A block's header, its metadata entry of its orderers' signatures, and one of its transactions."""
 
-    number: int
+    number: Annotated[int, Meta(ge=1, le=2**63 - 1)]
     previous_hash: bytes
-    envelopes: tuple[bytes, ...]
+    data_hash: bytes
     signatures: bytes
+    envelope: bytes
 
 
 class Statement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Transaction `index` of the block has this validation code, and wrote `key` in the governing chaincode's state.
+    """The envelope is transaction `index` of the block that has this header, and its validation code is `code`.
 
-    `genesis` is the envelope of block 0. `members_then` are the membership rows that held for the block, `members_now`
-    those that hold where the statement is made. `attesters` are the peers that sign it, as pb(SerializedIdentity).
+    It wrote `key` in the governing chaincode's state. `genesis` is the envelope of block 0. `members_then` are the
+    membership rows that held for the block, `members_now` those that hold where the statement is made. `attesters` are
+    the peers that sign it, as pb(SerializedIdentity).
     """
 
     format: Literal["healthchain-receipt/1"]
     key: str
-    index: int
+    index: Annotated[int, Meta(ge=0)]
     code: int
     attested_ms: int
     block: Evidence
@@ -103,10 +107,10 @@ def verify_receipt(encoded: bytes, fingerprint: str | None = None) -> Verified:
     """Pure. Raises ReceiptRefused unless, in this order:
 
     1. the file is a receipt in the one way to write it; 2. it is of the consortium of this fingerprint, if one is
-    given; 3. all signatures hold, and they are of peers of a majority of the members; 4. the block's content is
-    what its header names, and a quorum of orderers signed it; 5. the transaction is valid: its creator signed it, and
-    peers of a majority of the members endorsed it; 6. it wrote what the receipt is of. Certificates have to be valid
-    at the time of the transaction, and the attesters' at the time of their attestation.
+    given; 3. all signatures hold, and they are of peers of a majority of the members; 4. a quorum of
+    orderers signed the block's header; 5. the transaction is valid: its creator signed it, and peers of a majority of
+    the members endorsed it; 6. it wrote what the receipt is of. Certificates have to be valid at the time of the
+    transaction, and the attesters' at the time of their attestation.
     """
     receipt = _decoded(encoded)
     statement = receipt.statement
@@ -123,7 +127,7 @@ def verify_receipt(encoded: bytes, fingerprint: str | None = None) -> Verified:
     header = decoded.header
     assert header is not None
     time_ms = header.timestamp_ns // 1_000_000
-    block = _checked_block(statement.block, then, time_ms)
+    block = _checked_header(statement.block, then, time_ms)
     action, endorsers = _checked_transaction(decoded, then, time_ms)
     creator = then.msps.identify(header.creator)
     return Verified(
@@ -180,12 +184,15 @@ def _attesters(receipt: Receipt, now: Channel) -> tuple[str, ...]:
     return tuple(sorted(found))
 
 
-def _checked_block(evidence: Evidence, then: Channel, time_ms: int) -> common_pb2.Block:
+def _checked_header(evidence: Evidence, then: Channel, time_ms: int) -> common_pb2.Block:
     """Step 4."""
-    block = new_block(evidence.number, evidence.previous_hash, evidence.envelopes)
-    block.metadata.metadata[Metadata.SIGNATURES] = evidence.signatures
+    header = common_pb2.BlockHeader(
+        number=evidence.number, previous_hash=evidence.previous_hash, data_hash=evidence.data_hash
+    )
+    metadata = [b""] * len(Metadata)
+    metadata[Metadata.SIGNATURES] = evidence.signatures
+    block = common_pb2.Block(header=header, metadata=common_pb2.BlockMetadata(metadata=metadata))
     try:
-        check_content(block)
         check_quorum(block, then, lambda check: _holds(check, time_ms))
     except BlockRefused as refused:
         raise ReceiptRefused(str(refused)) from None
@@ -194,10 +201,7 @@ def _checked_block(evidence: Evidence, then: Channel, time_ms: int) -> common_pb
 
 def _transaction(statement: Statement, then: Channel) -> Decoded:
     """Step 5: its form. Whether it conflicted with another only the ledgers tell: `code` is what they attest."""
-    envelopes = statement.block.envelopes
-    if not 0 <= statement.index < len(envelopes):
-        raise ReceiptRefused("its block has no transaction of this number")
-    decoded = decode_transaction(envelopes[statement.index], then)
+    decoded = decode_transaction(statement.block.envelope, then)
     if statement.code != Code.VALID or decoded.code != Code.VALID:
         raise ReceiptRefused("the transaction is not valid: it changed nothing")
     return decoded
