@@ -197,7 +197,7 @@ ROWS = [
     review_row("by the clinician's own hospital", "REVIEW_FORBIDDEN", ADMIN_B),
     review_row("of the custodian's clinician, by the custodian", "REVIEW_FORBIDDEN", ADMIN_A, OWN),
     review_row("by a hospital that knows no reason", "REVIEW_FORBIDDEN", ADMIN_B, OWN),
-    review_row("of an unknown patient", "PATIENT_UNKNOWN", OFFICER, patient=CAROL),
+    review_row("of an unknown patient", "EMERGENCY_UNKNOWN", OFFICER, patient=CAROL),
     review_row("of none", "EMERGENCY_UNKNOWN", OFFICER, NEW),
     review_row("of an ordinary session", "EMERGENCY_UNKNOWN", OFFICER, BY_B),
     review_row("twice", "REVIEW_DECIDED", ADMIN_A, DECIDED),
@@ -434,6 +434,7 @@ def test_the_agencys_queue_has_what_is_pending_by_due_date(chain: Chain) -> None
     assert overdue == [True] * 5 + [False]
     assert queue[-1] == {
         "user": "HospitalB/nurse",
+        "custodian": "HospitalA",
         "start_ms": NOW,
         "due_ms": NOW + WEEK,
         "released_by": None,

@@ -29,6 +29,7 @@ class Emergency(State, frozen=True):
     """Its session tells the rest. Until `justified` is set the review is pending, and due at due_ms."""
 
     user: str
+    custodian: str  # at the opening, who knows the reason
     start_ms: int
     due_ms: int
     released_by: str | None = None
@@ -85,7 +86,8 @@ def open_emergency(stub: Stub, arguments: Open) -> Opened:
     )
     due_ms = stub.timestamp_ms + gate.policies.break_glass_review_ms
     SESSIONS.put(stub, session, arguments.patient, arguments.id)
-    EMERGENCIES.put(stub, Emergency(gate.user, stub.timestamp_ms, due_ms), arguments.patient, arguments.id)
+    opened = Emergency(gate.user, patient.custodian, stub.timestamp_ms, due_ms)
+    EMERGENCIES.put(stub, opened, arguments.patient, arguments.id)
     PENDING_REVIEWS.put(stub, PendingReview(due_ms), gate.user, arguments.patient, arguments.id)
     emit(stub, "emergency:Opened", arguments.patient, (arguments.id,))
     return Opened(scope, due_ms)
@@ -137,7 +139,7 @@ def release(stub: Stub, arguments: Release) -> None:
     if gate.caller.msp_id != patient.custodian:
         raise refusal(Code.NOT_THE_CUSTODIAN)
     emergency, session = found_emergency(stub, arguments.patient, arguments.id)
-    if session.is_over(stub.timestamp_ms):
+    if session.is_over(stub.timestamp_ms) or emergency.justified is not None:
         raise refusal(Code.SESSION_ENDED)
     messages.store(stub, {released_keys(arguments.patient, arguments.id)})
     released = replace(emergency, released_by=gate.user, released_ms=stub.timestamp_ms)

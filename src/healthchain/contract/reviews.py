@@ -37,8 +37,11 @@ def reason(stub: Stub, arguments: Reason) -> Sealed:
     gate = acting(stub)
     patient = patients.registered(stub, arguments.patient)
     emergency, _ = found_emergency(stub, arguments.patient, arguments.id)
-    if gate.caller.msp_id != emergency.user.split("/", 1)[0] or gate.role in PERSONS:
-        _require_audience(stub, gate, arguments.patient, patient)
+    knowing = (emergency.user.split("/", 1)[0], emergency.custodian)
+    if gate.role in PERSONS:
+        guardians.require_speaker(stub, arguments.patient, patient, Scope.READ)
+    elif gate.member.kind is not Kind.AGENCY and gate.caller.msp_id not in knowing:
+        raise refusal(Code.EMERGENCY_FORBIDDEN)
     return Sealed(messages.fetch(stub, reason_message(arguments.patient, arguments.id)))
 
 
@@ -49,14 +52,13 @@ class Review(Arguments, frozen=True):
 
 
 def review(stub: Stub, arguments: Review) -> None:
-    """Once, by the custodian or an agency, if the clinician is of another organisation.
+    """Once, by an agency or who was custodian at the opening, if the clinician is of another organisation.
 
     A session that still runs ends with it; the released keys are purged.
     """
     gate = acting(stub, Permission.REVIEW_BREAK_GLASS)
-    patient = patients.registered(stub, arguments.patient)
     emergency, session = found_emergency(stub, arguments.patient, arguments.id)
-    _require_other(gate, patient, emergency)
+    _require_other(gate, emergency)
     if emergency.justified is not None:
         raise refusal(Code.REVIEW_DECIDED)
     if session.is_over(stub.timestamp_ms):
@@ -69,9 +71,9 @@ def review(stub: Stub, arguments: Review) -> None:
     emit(stub, "emergency:Reviewed", arguments.patient, (arguments.id,))
 
 
-def _require_other(gate: Acting, patient: Patient, emergency: Emergency) -> None:
+def _require_other(gate: Acting, emergency: Emergency) -> None:
     """Somebody who knows the reason, and is not of the clinician's own organisation."""
-    knows = gate.member.kind is Kind.AGENCY or gate.caller.msp_id == patient.custodian
+    knows = gate.member.kind is Kind.AGENCY or gate.caller.msp_id == emergency.custodian
     if not knows or gate.caller.msp_id == emergency.user.split("/", 1)[0]:
         raise refusal(Code.REVIEW_FORBIDDEN)
 
