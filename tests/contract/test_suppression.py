@@ -47,6 +47,16 @@ def exposed(*figures: tuple[int, int | None]) -> int:
         pytest.param([*APART, (A | B | C | D | H, 20), (D, 9), (H, 8)], A | B | C, id="a figure less several"),
         pytest.param([*APART, (E | F | G, 27), (A | B | C, None)], A | B | C, id="a suppressed sum"),
         pytest.param([(A | B | C | E, 20), (E | F, 25), (F, 8), (A, None), (B, None)], A | B | C, id="three at most"),
+        pytest.param(
+            [(A | C, 9), (A | B | D, 7), (C | D, 10), *((one, None) for one in (A, B, C, D))],
+            D,
+            id="one more than A, of which there are three at most",
+        ),
+        pytest.param(
+            [(A | D | E, 5), (A | E | F, 11), (B | C | F, 9), (A | B | C, 7), (B, None)],
+            A,
+            id="four of A, or somewhere there were fewer than none",
+        ),
     ],
 )
 def test_given_away(figures: Sequence[tuple[int, int | None]], atoms: int) -> None:
@@ -76,6 +86,7 @@ def test_not_given_away(figures: Sequence[tuple[int, int | None]]) -> None:
         pytest.param([(A | B, 7), (A, 8)], id="a part larger than the whole"),
         pytest.param([(A, 6), (B, 6), (A | B, 13)], id="a total that is none"),
         pytest.param([(A | B, 11), (B | C, 11), (A | C, 11)], id="half a case"),
+        pytest.param([(A | D | E, 20), (A | B | C | D, 9), (A | B | C | E, 5)], id="too many for two others"),
     ],
 )
 def test_contradictions(figures: Sequence[tuple[int, int]]) -> None:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
+from healthchain.contract.bounds import Equation, bounds
+
 COEFFICIENT_MAX = 1 << 32
 """Tables of categories and their sums need 1 to 3. Sums that overlap at random grow without end, and cost minutes."""
 
@@ -40,8 +42,8 @@ def check(figures: Sequence[Figure], least: int) -> None:
     """Raises Exposed if a count of 1 to least - 1 can be computed, Contradiction, or Intractable.
 
     1 every group of atoms, every two of them and every suppressed figure that the equations determine; 2 every equation
-    that bounds some from above, since no count is negative; 3 what is left of a figure less others inside it. What adds
-    up to 0 is 0 in each part.
+    that bounds some from above, since no count is negative, and all that bound one from below and above; 3 what is left
+    of a figure less others inside it. What adds up to 0 is 0 in each part.
     """
     published = _published(figures)
     remainders = [one for one in _remainders(published) if one[1] < least]
@@ -56,10 +58,19 @@ def check(figures: Sequence[Figure], least: int) -> None:
         _require_large(atoms, equations.determined(_members(groups, atoms)), least)
     for one, other in equations.alike(range(len(groups))):
         _require_large(groups[one] | groups[other], equations.determined([one, other]), least)
+    for number, (low, high) in sorted(bounds(_sums(published, groups), equations.reduced()).items()):
+        if low > high:
+            raise Contradiction
+        if low > 0 and high < least:
+            raise Exposed(groups[number])
     for members, count in equations.bounds():
         _require_large(sum(groups[one] for one in members), count, least)
     for atoms, count in remainders:
         _require_large(atoms, count, least)
+
+
+def _sums(published: dict[int, int], groups: Sequence[int]) -> list[Equation]:
+    return [Equation(dict.fromkeys(_members(groups, atoms), 1), count) for atoms, count in sorted(published.items())]
 
 
 def _published(figures: Iterable[Figure]) -> dict[int, int]:
@@ -177,6 +188,9 @@ class _Equations:
                 others = found.setdefault(proportion, [])
                 yield from ((other, one) for other in others)
                 others.append(one)
+
+    def reduced(self) -> list[Equation]:
+        return [Equation(row.coefficients, row.value) for row in self._rows.values()]
 
     def bounds(self) -> Iterator[tuple[list[int], int]]:
         """Groups of unknowns which, each taken at least once, add up to a value: so many cases or fewer."""
