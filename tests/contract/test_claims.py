@@ -476,6 +476,16 @@ def test_a_claim_outlives_the_erasure_of_its_patient(chain: Chain) -> None:
     chain.submit(AGENT, "claims:Purge", chosen(OPEN))
 
 
+def test_an_erasure_takes_the_claims_that_nobody_has_to_keep(chain: Chain) -> None:
+    """No party may ever purge them of its own accord."""
+    chain.now_ms = START_MS + HOUR + 90 * DAY
+    chain.submit(PATIENT, "patients:Erase", {"patient": ALICE})
+    texts = [key for collection, key in chain.memory.values if collection == "messages" and key.startswith("claim/")]
+    left = {state for state, claim in IN_STATE.items() if any(claim in key for key in texts)}
+    assert left == set(IN_STATE) - {"closed", "withdrawn"}
+    assert chain.evaluate(AGENT, "claims:Get", chosen(IN_STATE["closed"]))["purged_ms"] == chain.now_ms
+
+
 def test_an_authorisation_is_answered_no_more_once_its_patient_is_erased(chain: Chain) -> None:
     """The answer would be a text that no erasure finds."""
     chain.submit(PATIENT, "patients:Erase", {"patient": ALICE})

@@ -286,12 +286,24 @@ def purge(stub: Stub, arguments: Purge) -> None:
         raise refusal(Code.CLAIM_PURGED)
     if claim.is_kept(stub.timestamp_ms, gate.policies.claim_kept_ms):
         raise refusal(Code.CLAIM_KEPT)
+    _purge(stub, arguments.patient, arguments.id, claim)
+    emit(stub, "claims:Purged", arguments.patient, (arguments.id,))
+
+
+def purge_ended(stub: Stub, patient_id: str) -> None:
+    """When the patient is erased: claims that need not be kept any more. A party purges the others later."""
+    kept_ms = acting(stub).policies.claim_kept_ms
+    for (_, claim_id), claim in CLAIMS.scan(stub, patient_id):
+        if claim.purged_ms is None and not claim.is_kept(stub.timestamp_ms, kept_ms):
+            _purge(stub, patient_id, claim_id, claim)
+
+
+def _purge(stub: Stub, patient_id: str, claim_id: str, claim: Claim) -> None:
     numbered = (("request", claim.requests), ("answer", claim.requests), ("appeal", 1))
     decided = (("explanation", claim.adjudications), ("settlement", claim.adjudications))
     names = [f"{name}-{number + 1}" for name, count in (*numbered, *decided) for number in range(count)]
-    messages.purge(stub, [message(arguments.patient, arguments.id, name) for name in ("body", *names)])
-    CLAIMS.put(stub, replace(claim, purged_ms=stub.timestamp_ms), arguments.patient, arguments.id)
-    emit(stub, "claims:Purged", arguments.patient, (arguments.id,))
+    messages.purge(stub, [message(patient_id, claim_id, name) for name in ("body", *names)])
+    CLAIMS.put(stub, replace(claim, purged_ms=stub.timestamp_ms), patient_id, claim_id)
 
 
 def known(stub: Stub, patient_id: str, claim_id: str) -> Claim:

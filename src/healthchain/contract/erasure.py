@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from healthchain.chaincode.stub import Stub
 from healthchain.contract import (
     authorisations,
+    claims,
     consents,
     coverage,
     custody,
@@ -149,10 +150,11 @@ def _end_access(stub: Stub, patient_id: str, patient: Patient) -> None:
 
 
 def _purge_texts(stub: Stub, patient_id: str) -> None:
-    """But those of claims, see `coverage.purge`."""
+    """But those of claims that must still be kept, see `coverage.purge`."""
     emergency.purge(stub, patient_id)
     coverage.purge(stub, patient_id)
     authorisations.purge(stub, patient_id)
+    claims.purge_ended(stub, patient_id)
     custody.purge(stub, patient_id)
     revocation.purge(stub, patient_id)
 
