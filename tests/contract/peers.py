@@ -1,7 +1,8 @@
 """Other peers: processes with another hash seed, locale and time zone, which run every call of the tests again.
 
 A peer is told the call and what the ledger answered to each question of the first run. It must ask no other question,
-and endorse the same bytes. The peers' processes start with the first call and end with the tests' own.
+and endorse the same bytes. The peers' processes start with the first call and end with the tests' own. The second of
+them runs each call as a service as well (see `service`).
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import os
 import pickle
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -24,6 +25,8 @@ from healthchain.chaincode.stub import Caller
 from healthchain.ledger.simulate import Simulator
 from healthchain.ledger.view import Value, View
 from healthchain.wire.rwset import Version, encode
+
+from . import service
 
 NAMESPACE = "ehr"
 COLLECTIONS = frozenset({"records", "keys", "messages"})
@@ -98,7 +101,26 @@ class Recording:
 
 
 def endorse(call: Call, view: View) -> tuple[Endorsed, Simulator]:
-    simulator = Simulator(
+    simulator = _simulator(call, view)
+    response = _contract(call).invoke(simulator, call.args)
+    public, private = encode(simulator.namespaces)
+    return Endorsed(*_parts(response), simulator.event, public, private), simulator
+
+
+def endorse_twice(call: Call, view: View) -> Endorsed | str:
+    """As a service would, too; or the text that this makes a difference."""
+    endorsed, inside = endorse(call, view)
+    served = _simulator(call, view)
+    response = service.invoke(_contract(call), served, call)
+    if (*_parts(response), served.event) != endorsed[:4]:
+        return "as a service it answers differently"
+    if not service.same_set(inside.namespaces[NAMESPACE], served.namespaces[NAMESPACE]):
+        return "as a service it reads or writes differently"
+    return endorsed
+
+
+def _simulator(call: Call, view: View) -> Simulator:
+    return Simulator(
         view,
         namespace=NAMESPACE,
         channel_id="health",
@@ -108,10 +130,11 @@ def endorse(call: Call, view: View) -> tuple[Endorsed, Simulator]:
         transient=call.transient,
         collections=COLLECTIONS,
     )
+
+
+def _contract(call: Call) -> Any:
     module, _, name = call.contract.partition(":")
-    response = getattr(import_module(module), name).invoke(simulator, call.args)
-    public, private = encode(simulator.namespaces)
-    return Endorsed(*_parts(response), simulator.event, public, private), simulator
+    return getattr(import_module(module), name)
 
 
 def difference(one: Endorsed, other: Endorsed | str) -> str:
@@ -139,7 +162,8 @@ def _peers() -> Peers:
 
 class Peers:
     def __init__(self, surroundings: Sequence[Mapping[str, str]] = SURROUNDINGS) -> None:
-        self._processes = [_start(one) for one in surroundings]
+        runs = ("endorse_alone", "endorse_twice")
+        self._processes = [_start(one, run) for one, run in zip(surroundings, runs, strict=True)]
 
     def endorse(self, call: Call, recording: Recording) -> list[Endorsed | str]:
         for process in self._processes:
@@ -153,17 +177,21 @@ class Peers:
             process.communicate()
 
 
-def _start(surroundings: Mapping[str, str]) -> subprocess.Popen[bytes]:
+def _start(surroundings: Mapping[str, str], run: str) -> subprocess.Popen[bytes]:
     paths = os.pathsep.join([str(ROOT), *sys.path])
     return subprocess.Popen(  # noqa: S603 (this interpreter, constant arguments)
-        [sys.executable, "-c", f"from {__name__} import serve; serve()"],
+        [sys.executable, "-c", f"from {__name__} import *; serve({run})"],
         env={**os.environ, **surroundings, "PYTHONPATH": paths},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )
 
 
-def serve() -> None:
+def endorse_alone(call: Call, view: View) -> Endorsed:
+    return endorse(call, view)[0]
+
+
+def serve(run: Callable[[Call, View], Endorsed | str]) -> None:
     """A peer's process: until its input ends."""
     with contextlib.suppress(locale.Error):  # not every machine has every locale
         locale.setlocale(locale.LC_ALL, "")
@@ -173,7 +201,7 @@ def serve() -> None:
         except EOFError:
             return
         try:
-            answer: Endorsed | str = endorse(call, recording)[0]
+            answer = run(call, recording)
         except KeyError as asked:
             answer = f"asked the ledger for something else: {asked}"
         pickle.dump(answer, sys.stdout.buffer)
