@@ -18,10 +18,12 @@ from healthchain.cli import (
     aggregates,
     audit,
     certificates,
+    chaincode,
     claims,
     consent,
     emergency,
     governance,
+    network,
     patient,
     receipt,
     reports,
@@ -54,6 +56,7 @@ app = typer.Typer(
 app.add_typer(aggregates.app, name="aggregates")
 app.add_typer(audit.app, name="audit")
 app.add_typer(certificates.app, name="certificates")
+app.add_typer(chaincode.app, name="chaincode")
 app.add_typer(consent.app, name="consent")
 app.add_typer(claims.app, name="claims")
 app.add_typer(emergency.app, name="emergency")
@@ -62,6 +65,8 @@ app.add_typer(patient.app, name="patient")
 app.add_typer(receipt.app, name="receipt")
 app.add_typer(reports.app, name="reports")
 app.add_typer(sessions.app, name="sessions")
+app.command(epilog="Example: healthchain up --dir consortium --base-port 7051")(network.up)
+app.command(epilog="Example: healthchain env general-hospital --dir consortium")(network.env)
 
 
 def run(arguments: Sequence[str]) -> int:
