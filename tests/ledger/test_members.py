@@ -9,11 +9,13 @@ from pathlib import Path
 import msgspec
 import pytest
 from fabric_protos.common import policies_pb2
-from fabric_protos.msp import identities_pb2, msp_principal_pb2
+from fabric_protos.msp import identities_pb2, msp_config_pb2, msp_principal_pb2
 
 from healthchain.chaincode.membership import BARRED, Membership, Standing
 from healthchain.contract.codes import Code
-from healthchain.identity.msp import IdentityRefused, encode_msp_config
+from healthchain.identity.certificates import CertificateAuthority, NodeOU
+from healthchain.identity.keys import SigningKey
+from healthchain.identity.msp import IdentityRefused, encode_msp_config, serialize_identity
 from healthchain.ledger import fsck
 from healthchain.ledger.quorum import BlockRefused
 from healthchain.ledger.recovery import close_ledger
@@ -21,7 +23,7 @@ from healthchain.ledger.simulate import Simulator
 from healthchain.wire.lifecycle import ChaincodeDefinition
 
 from . import chain_builder
-from .chain_builder import BOOT, Organisation
+from .chain_builder import BOOT, NOW, Organisation
 from .crashes import STEPS, Crash, crash_before, tables
 from .members_chain import ACTIVE, BAD_CREATOR, POLICY, REMOVED, SUSPENDED, VALID, Story, as_member, rows, whole_story
 from .whole_chain import RESTARTED
@@ -180,6 +182,57 @@ def test_a_row_that_makes_no_sense_keeps_its_member_out_and_stops_nobody(story: 
     assert story.ledger.channel.majority == (2 if name == "Org3MSP" else 3)
     assert vars(story.ledger.channel.msps["Org0MSP"]) == vars(before), "nobody gets another's name"
     assert story.commit([story.put([0, 1, 2])], [0, 1, 2]) == [VALID]
+
+
+def sharing(story: Story, msp_id: str, authority: CertificateAuthority) -> Membership:
+    """A row of a member under another one's authority, which issued it a peer and an orderer."""
+    orderer = authority.issue(f"orderer0.{msp_id}", NodeOU.ORDERER, NOW)
+    config = encode_msp_config(msp_id, authority.certificate, story.consortium.organisations[0].tls_root)
+    return Membership(Standing.ACTIVE, config, orderer.certificate)
+
+
+@pytest.mark.parametrize("standing", [ACTIVE, SUSPENDED])
+@pytest.mark.parametrize("name", ["Org2MSP", "AheadMSP"])
+def test_one_authority_counts_for_one_member(story: Story, name: str, standing: Membership) -> None:
+    """Whoever holds its key would endorse and order as both. Who has it from block 0 on keeps it, suspended too."""
+    own = story.consortium.organisations[3].authority
+    row = sharing(story, name, own)
+    story.commit([story.decide([0, 1, 2], Org3MSP=standing)], ALL)
+    before = set(story.ledger.channel.msps)
+    story.commit([story.decide([0, 1, 2], **{name: row})], [0, 1, 2])
+    channel = story.ledger.channel
+    assert set(channel.msps) == before - {name}
+    assert len(channel.consenters) == len(before - {name})
+    peer = own.issue("peer0", NodeOU.PEER, NOW)
+    with pytest.raises(IdentityRefused, match="another member's"):
+        channel.msps.identify(serialize_identity(name, peer.certificate))
+    story.commit([story.decide([0, 1, 2], Org3MSP=REMOVED)], [0, 1, 2])
+    assert name in story.ledger.channel.msps, "a removed one is no member"
+
+
+def test_of_later_members_with_one_authority_the_first_by_name_has_it(story: Story) -> None:
+    own = Organisation.create("Own").authority
+    rows_of = {name: sharing(story, name, own) for name in ("ZMSP", "AheadMSP", "MiddleMSP")}
+    story.commit([story.decide([0, 1, 2], **rows_of)], ALL)
+    assert set(story.ledger.channel.msps) - {f"Org{number}MSP" for number in ALL} == {"AheadMSP"}
+    story.commit([story.decide([0, 1, 2], Org0MSP=sharing(story, "Org0MSP", own))], ALL)
+    assert "Org0MSP" not in story.ledger.channel.msps, "its certificates came later, too"
+
+
+def test_a_certificate_made_again_or_an_intermediate_is_the_same_authority(
+    story: Story, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What counts is the key: it signs the same whatever its certificate says."""
+    own = Organisation.create("Own")
+    key = story.consortium.organisations[3].authority.key
+    monkeypatch.setattr(SigningKey, "generate", lambda: key)
+    again = CertificateAuthority.create("of another name", "Own", NOW).certificate
+    as_root = encode_msp_config("OwnMSP", again, own.tls_root)
+    below = msp_config_pb2.FabricMSPConfig.FromString(own.config().msp_config)
+    below.intermediate_certs.append(again)
+    for config in (as_root, below.SerializeToString()):
+        story.commit([story.decide([0, 1, 2], OwnMSP=Membership(Standing.ACTIVE, config))], ALL)
+        assert set(story.ledger.channel.msps) == {f"Org{number}MSP" for number in ALL}
 
 
 def test_an_orderer_that_is_none_does_not_count(story: Story) -> None:

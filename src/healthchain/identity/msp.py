@@ -110,7 +110,10 @@ class Identity:
 
 
 class MSP:
-    """One organisation's rules for who belongs to it, from pb(FabricMSPConfig)."""
+    """One organisation's rules for who belongs to it, from pb(FabricMSPConfig).
+
+    `authorities` are the public keys of its certificates' issuers: equal however those are certified themselves.
+    """
 
     def __init__(
         self,
@@ -123,6 +126,7 @@ class MSP:
         self._roots = [_checked_ca(one) for one in roots]
         self._intermediates = [_checked_ca(one) for one in intermediates]
         self._revoked = self._read_revocations(revocation_lists)
+        self.authorities = frozenset(map(_key_bytes, (*self._roots, *self._intermediates)))
 
     @classmethod
     def from_config(cls, encoded: bytes) -> MSP:
@@ -361,6 +365,11 @@ def _public_key(certificate: x509.Certificate) -> ec.EllipticCurvePublicKey:
     if not isinstance(key, ec.EllipticCurvePublicKey) or key.curve.name not in ORDERS:
         raise IdentityRefused("the certificate's key must be ECDSA on P-256 or P-384")
     return key
+
+
+def _key_bytes(certificate: x509.Certificate) -> bytes:
+    key = _public_key(certificate)
+    return key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
 
 
 def _fingerprint(msp_id: str, certificate: x509.Certificate) -> bytes:

@@ -23,6 +23,7 @@ GOVERNING = CHAINCODE
 """The chaincode whose rows count: what decides on members is itself endorsed by a majority of them."""
 _START = composite_key(OBJECT_TYPE, ())
 PREFIX = state_key(GOVERNING, _START)
+SHARED = "an authority of the creator's organisation is another member's: it takes no part"
 
 Memberships = Mapping[str, Membership]
 """By MSP id. An organisation of block 0 without a row takes part as block 0 has it."""
@@ -52,7 +53,8 @@ def changed(keys: Iterable[bytes]) -> bool:
 def member_msps(config: ChannelConfig, memberships: Memberships) -> tuple[MSPs, MSPs]:
     """Those of the active members, which answer why they know nobody of the others; and those of all there ever were.
 
-    A member whose configuration is unusable, or names another member, takes no part.
+    A member whose configuration is unusable, or names another member, takes no part; nor does one that has an authority
+    in common with another that comes first (`_sharing`).
     """
     configs = {one.msp_id: one.msp_config for one in config.organizations}
     configs |= {msp_id: row.msp_config for msp_id, row in memberships.items() if row.msp_config}
@@ -65,8 +67,27 @@ def member_msps(config: ChannelConfig, memberships: Memberships) -> tuple[MSPs, 
             continue
         if msp.msp_id == msp_id:
             known[msp_id] = msp
+    barred = dict.fromkeys(_sharing(known, memberships), SHARED) | barred
     active = {msp_id: msp for msp_id, msp in known.items() if msp_id not in barred}
     return MSPs(active, barred), MSPs(known)
+
+
+def _sharing(known: Mapping[str, MSP], memberships: Memberships) -> set[str]:
+    """Members with an authority that another member has already: whoever holds its key would count as both.
+
+    First come those whose certificates are block 0's, so that no row puts one of them out; then the others by MSP id.
+    A suspended member keeps its authorities, a removed one has none.
+    """
+    later = {msp_id for msp_id, row in memberships.items() if row.msp_config}
+    removed = {msp_id for msp_id, row in memberships.items() if row.standing is Standing.REMOVED}
+    taken: set[bytes] = set()
+    sharing = set()
+    for msp_id in sorted(set(known) - removed, key=lambda one: (one in later, one)):
+        if known[msp_id].authorities & taken:
+            sharing.add(msp_id)
+        else:
+            taken |= known[msp_id].authorities
+    return sharing
 
 
 def orderers(config: ChannelConfig, memberships: Memberships, msps: MSPs) -> dict[int, Identity]:
