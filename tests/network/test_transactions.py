@@ -292,8 +292,10 @@ def test_another_channel_is_refused_at_every_stage(folder: Path) -> None:
     async def scenario(network: Network) -> None:
         who, gateway = identity(folder, "north"), network.gateway("north")
         built = proposal(who, "Put", "k", "v", channel="other")
-        error = await refused(gateway.endorse(endorse_request(who, built)), Status.ABORTED)
-        assert "not on the channel" in error.details[0].message
+        error = await refused(gateway.endorse(endorse_request(who, built)), Status.FAILED_PRECONDITION)
+        assert error.details == ()
+        evaluated = gateway_pb2.EvaluateRequest(proposed_transaction=endorse_request(who, built).proposed_transaction)
+        await refused(gateway.evaluate(evaluated), Status.UNAVAILABLE)
         await refused(gateway.commit_status(status_request(who, built.tx_id, channel="other")), Status.NOT_FOUND)
         good = proposal(who, "Put", "k", "v")
         payload = common_pb2.Payload.FromString(

@@ -64,7 +64,9 @@ class Gateway:
 
     async def evaluate(self, request: gateway_pb2.EvaluateRequest) -> gateway_pb2.EvaluateResponse:
         """Run on one peer; nothing is written."""
-        proposal, check = await self._admitted(request.proposed_transaction, Status.FAILED_PRECONDITION)
+        proposal, check = await self._admitted(
+            request.proposed_transaction, refused_with=Status.FAILED_PRECONDITION, elsewhere=Status.UNAVAILABLE
+        )
         peer = self._endorsing.evaluator(request.target_organizations)
         try:
             peer.admit(proposal, check, signature_holds=self._verifier.verdict(check))
@@ -88,7 +90,9 @@ class Gateway:
             raise GatewayError(Status.RESOURCE_EXHAUSTED, "the gateway is at its limit: try again later")
         self._in_flight += 1
         try:
-            proposal, check = await self._admitted(request.proposed_transaction, Status.ABORTED)
+            proposal, check = await self._admitted(
+                request.proposed_transaction, refused_with=Status.ABORTED, elsewhere=Status.FAILED_PRECONDITION
+            )
             holds = self._verifier.verdict(check)
             payload, endorsements = await self._endorsing.collect(
                 proposal, check, request.endorsing_organizations, signature_holds=holds
@@ -141,9 +145,12 @@ class Gateway:
                 yield response
 
     async def _admitted(
-        self, signed: proposal_pb2.SignedProposal, refused_with: Status
+        self, signed: proposal_pb2.SignedProposal, *, refused_with: Status, elsewhere: Status
     ) -> tuple[ParsedProposal, SignatureCheck]:
-        """Decode the proposal and find out whether its signature holds; the peer judges."""
+        """Decode the proposal and find out whether its signature holds; the peer judges.
+
+        `elsewhere` is the status for a channel that no peer here is on.
+        """
         proposal_bytes, signature = signed.proposal_bytes, signed.signature
         if not proposal_bytes:
             raise GatewayError(Status.INVALID_ARGUMENT, "a signed proposal is required")
@@ -151,6 +158,8 @@ class Gateway:
             proposal = parse_proposal(proposal_bytes)
         except ProposalMalformed as malformed:
             raise GatewayError(Status.INVALID_ARGUMENT, str(malformed)) from None
+        if proposal.channel_id != self._channel.id:
+            raise GatewayError(elsewhere, "no peer of this gateway is on the channel that the proposal names")
         try:
             identity = self._channel.msps.identify(proposal.creator)
         except IdentityRefused as refused:

@@ -20,7 +20,7 @@ from healthchain.ledger.simulate import Simulator
 from healthchain.ledger.validate import SignatureCheck
 from healthchain.ledger.view import View
 from healthchain.network.clock import Clock
-from healthchain.network.cscc import CSCC, GET_CHANNELS, Cscc
+from healthchain.network.cscc import CSCC, Cscc
 from healthchain.network.execution import Chaincode, Execution, Service, readable_collections
 from healthchain.network.qscc import QSCC, Qscc
 from healthchain.network.transient import TransientStore
@@ -110,9 +110,9 @@ class Peer:
         identity.require_unexpired(self._clock_ms())
 
     def _serves(self, proposal: ParsedProposal) -> bool:
-        """Which channels a peer is on is asked without naming one."""
-        without_channel = proposal.chaincode == CSCC and proposal.args[:1] == (GET_CHANNELS,)
-        return proposal.channel_id == ("" if without_channel else self.ledger.channel.id)
+        """What a peer itself is asked, through its system chaincodes, may leave the header's channel open."""
+        asks_peer = proposal.chaincode in (QSCC, CSCC) and not proposal.channel_id
+        return asks_peer or proposal.channel_id == self.ledger.channel.id
 
     def only_reads(self, proposal: ParsedProposal) -> bool:
         """Whether it can only be evaluated."""

@@ -1,0 +1,79 @@
+"""What Fabric's own tools and SDKs need to know of an organisation here: CORE_PEER_* variables, a connection profile.
+
+Both name files in the consortium's folder, which are in cryptogen's layout; neither holds a key.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from healthchain.config import Topology
+from healthchain.identity.folders import OrganisationFolder
+from healthchain.network.provision import organisation_folder
+from healthchain.network.serving.server import organisation_ports
+
+HOST = "localhost"
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One organisation: its folder, and where its peer and orderer listen, as HOST:PORT."""
+
+    credentials: OrganisationFolder
+    address: str
+
+    @property
+    def tls_root(self) -> Path:
+        return self.credentials.peer / "tls" / "ca.crt"
+
+
+def endpoints(folder: Path, topology: Topology, base_port: int, host: str = HOST) -> dict[str, Endpoint]:
+    """Of all organisations, by name, as `healthchain up` serves them. Raises BadInput."""
+    names = [one.name for one in topology.organisations]
+    root = folder.resolve()
+    return {
+        name: Endpoint(organisation_folder(root, topology, name), f"{host}:{port}")
+        for name, port in organisation_ports(names, base_port).items()
+    }
+
+
+def peer_environment(endpoint: Endpoint, user: str, channel: str) -> dict[str, str]:
+    """For Fabric's `peer`, acting as one of the organisation's users. It wants FABRIC_CFG_PATH as well, its own."""
+    return {
+        "CORE_PEER_ADDRESS": endpoint.address,
+        "CORE_PEER_LOCALMSPID": endpoint.credentials.msp_id,
+        "CORE_PEER_MSPCONFIGPATH": str(endpoint.credentials.user(user) / "msp"),
+        "CORE_PEER_TLS_ENABLED": "true",
+        "CORE_PEER_TLS_ROOTCERT_FILE": str(endpoint.tls_root),
+        "CHANNEL_NAME": channel,
+        "ORDERER_ADDRESS": endpoint.address,
+        "ORDERER_CA": str(endpoint.tls_root),
+    }
+
+
+def connection_profile(found: dict[str, Endpoint], organisation: str, channel: str) -> str:
+    """Fabric's common connection profile, version 1.0, seen from one organisation, as JSON."""
+    peers = {name: one.credentials.peer.name for name, one in found.items()}
+    document = {
+        "name": f"{channel}-{organisation}",
+        "version": "1.0.0",
+        "client": {"organization": organisation, "connection": {"timeout": {"peer": {"endorser": "300"}}}},
+        "channels": {channel: {"peers": {peer: {} for peer in peers.values()}}},
+        "organizations": {
+            name: {"mspid": one.credentials.msp_id, "peers": [peers[name]]} for name, one in found.items()
+        },
+        "peers": {
+            peers[name]: {
+                "url": f"grpcs://{one.address}",
+                "tlsCACerts": {"pem": one.credentials.tls_authority().decode()},
+                "grpcOptions": {
+                    "ssl-target-name-override": peers[name],
+                    "hostnameOverride": peers[name],
+                },
+            }
+            for name, one in found.items()
+        },
+    }
+    return json.dumps(document, indent=2)
