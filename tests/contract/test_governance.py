@@ -443,6 +443,17 @@ def test_proposals_are_listed_by_pages(governed: Chain) -> None:
     assert found[P]["sealed_comment"] is True
 
 
+def test_a_list_has_no_certificates_and_each_proposal_has_its_own(chain: Chain) -> None:
+    """A page of a hundred would have megabytes."""
+    for name, change in (("add", ADD), ("rotate", CERTIFY | {"orderer": ORDERER})):
+        chain.submit(ADMIN_A, PROPOSE, proposed(change, id=ident(name)))
+        whole = chain.evaluate(AGENT, "governance:Get", {"id": ident(name)})["proposal"]
+        listed = {one["id"]: one for one in chain.evaluate(AGENT, "governance:List", {})["proposals"]}[ident(name)]
+        assert whole["change"] == change
+        assert listed["change"] == {key: change[key] for key in set(change) - {"msp_config", "orderer"}}
+        assert listed | {"change": change} == whole | {"change": change}
+
+
 def test_comments_are_public_or_sealed(governed: Chain) -> None:
     governed.submit(ADMIN_A, VOTE, ballot(comment="agreed"))
     votes = {one["msp_id"]: one for one in governed.evaluate(AGENT, "governance:Get", {"id": P})["votes"]}

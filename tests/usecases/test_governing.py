@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from fabric_protos.common.configtx_pb2 import ConfigUpdate
+from fabric_protos.msp.msp_config_pb2 import FabricMSPConfig
 
 from healthchain.app.consortium import ADMINISTRATOR, Consortium, stored_topology
 from healthchain.app.joining import join, prepare_organisation
@@ -161,6 +162,38 @@ def test_nobody_votes_an_organisation_out_of_the_network_unawares(folder: Path) 
         assert await code(governing.vote(agency, random_id(), in_favour=True)) == "PROPOSAL_UNKNOWN"
 
     within(folder, work)
+
+
+def test_nobody_votes_for_an_authority_that_another_member_has(folder: Path) -> None:
+    """Its own old one is no other's; a removed member's is free."""
+    prepared = prepare_organisation(folder, stored_topology(folder), ISLAND)
+
+    async def work(consortium: Consortium) -> None:
+        hospital, agency = administrator(consortium, HOSPITAL), administrator(consortium, AGENCY)
+        insurer, clinic = administrator(consortium, INSURER), msp_id(consortium, CLINIC)
+        configs = {one.msp_id: one.msp_config for one in consortium.network.channel.config.organizations}
+        twice = msgspec.structs.replace(prepared, msp_config=named(configs[clinic], prepared.msp_id), orderer=b"")
+        with pytest.raises(BadInput, match="another member's"):
+            await governing.propose(hospital, twice)
+        proposing = Propose(random_id(), twice)
+        await hospital.submit("governance:Propose", proposing)  # not by `governing.propose`, which looks at it
+        with pytest.raises(BadInput, match="another member's"):
+            await governing.vote(agency, proposing.id, in_favour=True)
+        await governing.propose(insurer, RotateCertificates(configs[insurer.recipient]))
+        await enacted(consortium, RemoveMember(clinic), HOSPITAL, (HOSPITAL, INSURER, AGENCY))
+        await governing.vote(agency, proposing.id, in_favour=True)
+        await enacted(consortium, prepared, HOSPITAL, (HOSPITAL, AGENCY, INSURER))
+        with pytest.raises(BadInput, match="another member's"):
+            await governing.propose(insurer, RotateCertificates(named(prepared.msp_config, insurer.recipient)))
+
+    within(folder, work)
+
+
+def named(config: bytes, msp_id: str) -> bytes:
+    """The same authorities under another name."""
+    renamed = FabricMSPConfig.FromString(config)
+    renamed.name = msp_id
+    return renamed.SerializeToString()
 
 
 async def compartments(consortium: Consortium, patient: str) -> list[str]:

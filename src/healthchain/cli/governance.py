@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from healthchain.app.consortium import Consortium
     from healthchain.config import Organisation
     from healthchain.contract.amendments import Amendment
-    from healthchain.contract.governance import ListedProposal, Outcome, ProposalWithVotes
+    from healthchain.contract.governance import ListedProposal, Outcome, ProposalSummary, ProposalWithVotes
     from healthchain.contract.policies import Policies
     from healthchain.records.actor import Actor
 
@@ -118,7 +118,7 @@ def list_(folder: Folder, org: Org, json: Json = False) -> None:
 
     output = Output(as_json=json)
 
-    async def work() -> list[ListedProposal]:
+    async def work() -> list[ProposalSummary]:
         async with opened(folder) as consortium:
             return await governing.proposals(_administrator(consortium, org))
 
@@ -304,7 +304,7 @@ def _change_in(file: typer.FileText) -> Amendment:
     return found
 
 
-def _line(one: ListedProposal) -> str:
+def _line(one: ListedProposal | ProposalSummary) -> str:
     import datetime
 
     import msgspec

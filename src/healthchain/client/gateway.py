@@ -81,6 +81,10 @@ class Connection:
         self._clock_ns = clock_ns
         self._sign = sign
 
+    def to(self, chaincode: str) -> Connection:
+        """The same identity at the same gateway, for another chaincode."""
+        return Connection(self.service, self.identity, self.channel_id, chaincode, self._clock_ns, self._sign)
+
     def proposal(self, function: str, *arguments: bytes, transient: Mapping[str, bytes] | None = None) -> Proposal:
         built = build_proposal(
             creator=self.identity.serialized,

@@ -16,7 +16,7 @@ from healthchain.chaincode.membership import Membership, Standing
 from healthchain.chaincode.stub import Stub
 from healthchain.contract import policies
 from healthchain.contract.codes import Code, refusal
-from healthchain.contract.ids import Arguments, Kind, Milliseconds, MspId, PublicKey, Role
+from healthchain.contract.ids import Arguments, Kind, Milliseconds, MspId, PublicKey, Result, Role
 from healthchain.contract.members import MEMBER_KEYS, MEMBERS, MEMBERSHIPS, Member, MemberKey, Name, put_member
 from healthchain.contract.policies import POLICIES, DecisionRule, Permission, Policies
 
@@ -97,6 +97,43 @@ Amendment = (
     | RotateEncryptionKey
     | RotateCertificates
 )
+
+
+class MemberToAdd(Result, frozen=True, tag_field="change", tag="add-member"):
+    """`AddMember` without certificates."""
+
+    msp_id: str
+    kind: Kind
+    name: str
+    contact: str
+    public_key: bytes
+
+
+class CertificatesToRotate(Result, frozen=True, tag_field="change", tag="rotate-certificates"):
+    """`RotateCertificates` without them."""
+
+
+Summary = (
+    MemberToAdd
+    | SuspendMember
+    | ResumeMember
+    | RemoveMember
+    | ChangePolicies
+    | NarrowPermission
+    | ChangeDecisionRule
+    | RotateEncryptionKey
+    | CertificatesToRotate
+)
+
+
+def summary(change: Amendment) -> Summary:
+    """For lists of many: certificates have tens of kilobytes."""
+    match change:
+        case AddMember():
+            return MemberToAdd(change.msp_id, change.kind, change.name, change.contact, change.public_key)
+        case RotateCertificates():
+            return CertificatesToRotate()
+    return change
 
 
 class Consortium(NamedTuple):

@@ -13,7 +13,7 @@ from msgspec.structs import asdict, replace
 from healthchain.chaincode.dispatch import Refusal
 from healthchain.chaincode.stub import Stub
 from healthchain.contract import amendments, messages, tally
-from healthchain.contract.amendments import Amendment, Consortium
+from healthchain.contract.amendments import Amendment, Consortium, Summary
 from healthchain.contract.codes import Code, refusal
 from healthchain.contract.ids import Arguments, Id, Limit, MspId, Result, StartId, Text
 from healthchain.contract.members import Acting, acting
@@ -216,20 +216,40 @@ class List(Arguments, frozen=True):
     limit: Limit = 100
 
 
+class ProposalSummary(Result, frozen=True, kw_only=True):
+    """As `ListedProposal`, but of certificates only that there are some: `get` has them."""
+
+    id: str
+    change: Summary
+    by: str
+    time_ms: int
+    expires_ms: int
+    comment: str | None
+    sealed_comment: bool
+    status: ProposalStatus
+    decided_ms: int | None
+    reason: str | None
+
+
 class Proposals(Result, frozen=True):
-    proposals: list[ListedProposal]
+    proposals: list[ProposalSummary]
     next: str | None
 
 
 def list_proposals(stub: Stub, arguments: List) -> Proposals:
     """In the order of their ids, from `start` on; `next` is where the next page starts."""
     acting(stub)
-    listed: list[ListedProposal] = []
+    listed: list[ProposalSummary] = []
     for (proposal_id,), proposal in PROPOSALS.scan_from(stub, (), arguments.start):
         if len(listed) == arguments.limit:
             return Proposals(listed, proposal_id)
-        listed.append(_listed(stub, proposal_id, proposal))
+        listed.append(_summary(stub, proposal_id, proposal))
     return Proposals(listed, None)
+
+
+def _summary(stub: Stub, proposal_id: str, proposal: Proposal) -> ProposalSummary:
+    told = asdict(proposal) | {"change": amendments.summary(proposal.change)}
+    return ProposalSummary(id=proposal_id, **told | {"status": _status(proposal, stub.timestamp_ms)})
 
 
 def _listed(stub: Stub, proposal_id: str, proposal: Proposal) -> ListedProposal:

@@ -15,6 +15,8 @@ from healthchain.contract import governance, leaving, members
 from healthchain.contract.amendments import (
     AddMember,
     Amendment,
+    CertificatesToRotate,
+    MemberToAdd,
     RemoveMember,
     RotateCertificates,
     RotateEncryptionKey,
@@ -24,6 +26,7 @@ from healthchain.contract.governance import (
     ListedVote,
     Outcome,
     ProposalStatus,
+    ProposalSummary,
     ProposalWithVotes,
     proposal_comment,
     vote_comment,
@@ -35,16 +38,17 @@ from healthchain.identity.msp import MSP, IdentityRefused, MSPMalformed
 from healthchain.records.actor import Actor, repeated_on_conflict
 from healthchain.records.keyring import Keyring, random_id
 from healthchain.records.sealing import MessageContext, SealBroken, open_message, seal_message
-from healthchain.wire.channel import Organization, genesis_config
+from healthchain.wire.channel import Organization, genesis_config, read_genesis
 from healthchain.wire.config_update import applied, config_update, sign_update, with_member, without_member
 from healthchain.wire.proposal import NONCE_BYTES
 
 ORDERER_PORT = 7050
+CSCC = "cscc"  # Fabric's system chaincode that tells the channel's configuration
 
 
 async def propose(administrator: Actor, change: Amendment, comment: str | None = None, *, sealed: bool = False) -> str:
     """Answers with the proposal's id. A sealed comment is for the active members only. Raises Refused or BadInput."""
-    _require_usable(change, administrator.recipient)
+    await _require_usable(administrator, change, administrator.recipient)
     proposing = governance.Propose(random_id(), change, None if sealed else comment)
     messages = await _sealed(administrator, proposal_comment(proposing.id), comment if sealed else None)
     await repeated_on_conflict(partial(administrator.submit, "governance:Propose", proposing, messages))
@@ -57,7 +61,7 @@ async def propose_new_key(administrator: Actor, keyring: Keyring) -> str:
 
 
 async def vote(
-    administrator: Actor, proposal: str, *, in_favour: bool, comment: str | None = None, sealed: bool = False
+    administrator: Actor, proposal_id: str, *, in_favour: bool, comment: str | None = None, sealed: bool = False
 ) -> Outcome:
     """What became of the proposal. Raises Refused, or BadInput for a vote in favour of what nobody could use.
 
@@ -65,18 +69,18 @@ async def vote(
     takes no part any more, and yet the others wait for its vote.
     """
     if in_favour:
-        about = await administrator.ask("governance:Get", governance.Get(proposal), ProposalWithVotes)
-        _require_usable(about.proposal.change, about.proposal.proposer)
-    casting = governance.CastVote(proposal, in_favour, None if sealed else comment)
-    place = vote_comment(proposal, administrator.recipient)
+        about = (await proposal(administrator, proposal_id)).proposal
+        await _require_usable(administrator, about.change, about.proposer)
+    casting = governance.CastVote(proposal_id, in_favour, None if sealed else comment)
+    place = vote_comment(proposal_id, administrator.recipient)
     messages = await _sealed(administrator, place, comment if sealed else None)
     committed = await repeated_on_conflict(partial(administrator.submit, "governance:Vote", casting, messages))
     return msgspec.json.decode(committed.result, type=Outcome)
 
 
-async def proposals(actor: Actor) -> list[ListedProposal]:
+async def proposals(actor: Actor) -> list[ProposalSummary]:
     """All, the oldest first."""
-    found: list[ListedProposal] = []
+    found: list[ProposalSummary] = []
     start: str | None = ""
     while start is not None:
         page = await actor.ask("governance:List", governance.List(start), governance.Proposals)
@@ -138,9 +142,8 @@ async def fabric_update(
 
     An orderer's host is its certificate's common name. Raises BadInput for a proposal that no update follows from.
     """
-    enacted = [one for one in await proposals(actor) if one.status is ProposalStatus.ENACTED]
     config = genesis_config(genesis)
-    for one in sorted(enacted, key=lambda one: (one.decided_ms, one.time_ms, one.id)):
+    for one in await _enacted(actor):
         changed = _changed(config, one.change, one.proposer, port)
         if changed is None or changed == config:
             continue
@@ -155,6 +158,18 @@ def sign_as(administrator: SigningIdentity, envelope: ConfigUpdateEnvelope) -> N
     """Add an administrator's signature to a configuration update; Fabric asks a majority for theirs."""
     nonce = secrets.token_bytes(NONCE_BYTES)
     sign_update(envelope, administrator.serialized, nonce, administrator.key.sign)
+
+
+async def _enacted(actor: Actor) -> list[ListedProposal]:
+    """What changed who takes part, in the order of the deciding votes."""
+    chosen = [
+        one
+        for one in await proposals(actor)
+        if one.status is ProposalStatus.ENACTED
+        and isinstance(one.change, MemberToAdd | CertificatesToRotate | RemoveMember)
+    ]
+    chosen.sort(key=lambda one: (one.decided_ms, one.time_ms, one.id))
+    return [(await proposal(actor, one.id)).proposal for one in chosen]
 
 
 def _changed(config: Config, change: Amendment, proposer: str, port: int) -> Config | None:
@@ -181,7 +196,7 @@ def _host(change: AddMember | RotateCertificates) -> str:
         raise BadInput("the orderer's certificate is none of this member's: it orders nothing") from None
 
 
-def _require_usable(change: Amendment, proposer: str) -> None:
+async def _require_usable(actor: Actor, change: Amendment, proposer: str) -> None:
     """What the contract, which knows no certificates, cannot tell; the network would leave such a member out."""
     if isinstance(change, AddMember | RotateCertificates):
         try:
@@ -191,6 +206,27 @@ def _require_usable(change: Amendment, proposer: str) -> None:
         if msp.msp_id != _member(change, proposer):
             raise BadInput("the MSP configuration is another organisation's")
         _host(change)
+        if msp.authorities & await _authorities(actor, msp.msp_id):
+            raise BadInput("an authority in the MSP configuration is another member's: it would count twice")
+
+
+async def _authorities(actor: Actor, msp_id: str) -> set[bytes]:
+    """Of all other members that there are: as block 0 has them, and as proposals changed them."""
+    encoded = await actor.connection.to(CSCC).evaluate("GetConfigBlock", actor.channel.encode())
+    founders = read_genesis(common_pb2.Block.FromString(encoded)).organizations
+    configs = {one.msp_id: one.msp_config for one in founders}
+    for one in await _enacted(actor):
+        match one.change:
+            case AddMember() | RotateCertificates():
+                configs[_member(one.change, one.proposer)] = one.change.msp_config
+            case RemoveMember(msp_id=removed):
+                configs.pop(removed, None)
+    found: set[bytes] = set()
+    for other, config in configs.items():
+        with contextlib.suppress(MSPMalformed):  # it takes no part
+            if other != msp_id:
+                found |= MSP.from_config(config).authorities
+    return found
 
 
 async def _sealed(administrator: Actor, place: str, comment: str | None) -> dict[str, bytes]:
