@@ -18,7 +18,7 @@ from fabric_protos.gateway.gateway_pb2_grpc import GatewayStub
 from fabric_protos.orderer import ab_pb2
 from google.protobuf.empty_pb2 import Empty
 from google.protobuf.timestamp_pb2 import Timestamp
-from google.protobuf.unknown_fields import UnknownFieldSet
+from google.protobuf.unknown_fields import UnknownFieldSet  # type: ignore[import-not-found]
 
 from healthchain.identity.folders import SigningIdentity
 from healthchain.network.network import Network
@@ -107,9 +107,9 @@ def error_details(encoded: bytes, error: grpc.aio.AioRpcError) -> Iterator[Error
                 yield ErrorDetail(detail.address, detail.msp_id, detail.message)
 
 
-def fields(encoded: bytes) -> UnknownFieldSet:
+def fields(encoded: bytes) -> Any:
     """Of a message whose type no package here has."""
-    return UnknownFieldSet(Empty.FromString(encoded))  # type: ignore[no-untyped-call]
+    return UnknownFieldSet(Empty.FromString(encoded))
 
 
 def seek_envelope(

@@ -56,16 +56,12 @@ def test_blocks_are_those_of_the_ledger(folder: Path) -> None:
         ledger = served.network.peers["north"].ledger
         await connect(served.network, folder, "north").submit("Put", b"k", b"v")
         async with served.channel() as channel:
-            found = [
-                one
-                async for one in delivered(
-                    stub(DeliverStub, channel).Deliver, seek_envelope(served.who(), seek_blocks(0, 2))
-                )
-            ]
+            call = stub(DeliverStub, channel).Deliver
+            found = [one async for one in delivered(call, seek_envelope(served.who(), seek_blocks(0, 2)))]
             assert [one.block for one in found[:-1]] == [ledger.block(number) for number in range(3)]
             assert found[-1].status == common_pb2.SUCCESS
             both = [seek_envelope(served.who(), ab_pb2.SeekInfo(start=NEWEST, stop=NEWEST)) for _ in range(2)]
-            again = [one.WhichOneof("Type") async for one in delivered(stub(DeliverStub, channel).Deliver, *both)]
+            again = [one.WhichOneof("Type") async for one in delivered(call, *both)]
             assert again == ["block", "status"] * 2
 
     serve(folder, scenario)
@@ -186,13 +182,12 @@ def test_every_refusal_has_fabrics_status_and_ends_the_stream(folder: Path) -> N
     async def scenario(served: Served) -> None:
         assert served.network.height == 2
         async with served.channel() as channel:
+            call = stub(DeliverStub, channel).Deliver
             for name, (envelope, expected) in REFUSED.items():
-                assert await status(stub(DeliverStub, channel).Deliver, envelope(served, served.who())) == expected, (
-                    name
-                )
+                assert await status(call, envelope(served, served.who())) == expected, name
             # Nothing after a refusal is answered on the same stream.
             both = (seek_envelope(served.who(), ab_pb2.SeekInfo()), seek_envelope(served.who(), ASKED))
-            assert len([one async for one in delivered(stub(DeliverStub, channel).Deliver, *both)]) == 1
+            assert len([one async for one in delivered(call, *both)]) == 1
 
     serve(folder, scenario)
 

@@ -206,10 +206,10 @@ def test_bytes_that_are_no_message_are_an_invalid_argument(folder: Path) -> None
     async def scenario(served: Served) -> None:
         async with served.channel() as channel:
             for method in ("Evaluate", "Endorse", "Submit", "CommitStatus"):
-                raw = channel.unary_unary(f"/gateway.Gateway/{method}")
+                raw: Any = channel.unary_unary(f"/gateway.Gateway/{method}")
                 message, details = await refused(raw(b"\xff\xff\xff"), grpc.StatusCode.INVALID_ARGUMENT)
                 assert (message, details) == ("the request does not decode", [])
-            unknown = channel.unary_unary("/gateway.Gateway/Guess")
+            unknown: Any = channel.unary_unary("/gateway.Gateway/Guess")
             await refused(unknown(b""), grpc.StatusCode.UNIMPLEMENTED)
 
     serve(folder, scenario)
