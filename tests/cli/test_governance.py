@@ -64,7 +64,7 @@ def test_members_are_suspended_resumed_and_removed(program: Program, filled: tup
     early = program("governance", "purge", *agency, "--member", "mutual-insurance")
     assert (early.status, early.stderr.split(":")[1].strip()) == (3, "MEMBER_STANDING")
     enacted(program, folder, proposed(program, folder, "--remove", "MutualInsuranceMSP"), VOTERS[0], VOTERS[2])
-    assert program.done("governance", "purge", *agency, "--member", "mutual-insurance") == {"purged": 0}
+    assert program.done("governance", "purge", *agency, "--member", "mutual-insurance") == {"purged": 0, "offers": 0}
 
 
 def test_an_organisation_is_prepared_proposed_added_and_joins(program: Program, filled: tuple[Path, str]) -> None:

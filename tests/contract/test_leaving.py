@@ -26,10 +26,11 @@ from .consortium import (
     written,
 )
 from .table import Row, Success, by_name, check_refused
+from .test_custody import OFFER, message, messages
 from .test_governance import ADMIN_G, pass_change
 
 LEFT, PURGE = "governance:Left", "governance:PurgeMember"
-ABOUT_B = {"msp_id": "HospitalB"}
+ABOUT_B, ABOUT_INSURER = {"msp_id": "HospitalB"}, {"msp_id": "Insurer"}
 PURGE_B = ABOUT_B | {"compartments": list(K[:2])}
 
 
@@ -70,6 +71,7 @@ SUCCESSES = [
     Success("by the insurer", ADMIN_I, LEFT, ABOUT_B),
     Success("by a hospital", ADMIN_A, PURGE, PURGE_B),
     Success("by the agency", ADMIN_G, PURGE, PURGE_B),
+    Success("of an unknown compartment", ADMIN_A, PURGE, ABOUT_B | {"compartments": [ident("of nobody")]}),
     Success("of a compartment twice", ADMIN_A, PURGE, PURGE_B | {"compartments": [K[0], K[0]]}),
 ]
 
@@ -92,11 +94,11 @@ def test_its_envelopes_go_and_nobody_elses(without_b: Chain) -> None:
     assert held_by(without_b, "HospitalB") == [f"{one}/1/HospitalB" for one in K[:2]]
     others = [held_by(without_b, one) for one in ("HospitalA", "Insurer", ALICE)]
     assert without_b.evaluate(ADMIN_G, LEFT, ABOUT_B) == {"compartments": list(K[:2]), "next": None}
-    assert without_b.submit(ADMIN_G, PURGE, PURGE_B) == {"envelopes": 2}
+    assert without_b.submit(ADMIN_G, PURGE, PURGE_B) == {"envelopes": 2, "offers": 0}
     assert held_by(without_b, "HospitalB") == []
     assert [held_by(without_b, one) for one in ("HospitalA", "Insurer", ALICE)] == others
     assert without_b.evaluate(ADMIN_G, LEFT, ABOUT_B) == {"compartments": [], "next": None}
-    assert without_b.submit(ADMIN_G, PURGE, PURGE_B) == {"envelopes": 0}
+    assert without_b.submit(ADMIN_G, PURGE, PURGE_B) == {"envelopes": 0, "offers": 0}
 
 
 def test_what_it_could_open_takes_no_record_before_a_new_key(without_b: Chain) -> None:
@@ -114,6 +116,53 @@ def test_what_it_could_open_takes_no_record_before_a_new_key(without_b: Chain) -
     writing["records"] = [written(R2, 2, K[1], epoch=2)]
     without_b.submit(DOCTOR_A, "records:Write", writing, body(R2, 2))
     assert held_by(without_b, "HospitalB") == []
+
+
+@pytest.fixture(scope="module")
+def offered_to_b_once() -> Chain:
+    """As `without_b`; custody of Alice was offered to hospital B before."""
+    chain = full_chain()
+    chain.submit(DOCTOR_A, "custody:Offer", OFFER, message())
+    pass_change(chain, ABOUT_B | {"change": "remove-member"}, "remove b", ADMIN_A, ADMIN_I, ADMIN_G)
+    return chain
+
+
+@pytest.fixture
+def offered_to_b(offered_to_b_once: Chain) -> Chain:
+    return offered_to_b_once.copy()
+
+
+def test_keys_that_it_was_offered_with_custody_go_too(offered_to_b: Chain) -> None:
+    """The offer has the keys of all compartments; its peer holds the message."""
+    assert messages(offered_to_b) == set(message())
+    left = offered_to_b.evaluate(ADMIN_I, LEFT, ABOUT_B)
+    assert left == {"compartments": list(K), "next": None}
+    assert offered_to_b.submit(ADMIN_I, PURGE, PURGE_B) == {"envelopes": 2, "offers": 1}
+    assert messages(offered_to_b) == set()
+    assert offered_to_b.evaluate(DOCTOR_A, "patients:Get", {"patient": ALICE})["rekey"] == list(K)
+    assert offered_to_b.evaluate(ADMIN_I, LEFT, ABOUT_B) == {"compartments": [], "next": None}
+    told = offered_to_b.evaluate(PATIENT, "audit:List", {"patient": ALICE})["entries"]
+    assert [one["user"] for one in told if one["detail"] == "custody-withdrawn"] == ["Insurer/admin"]
+    offered_to_b.submit(PATIENT, "patients:Erase", {"patient": ALICE})
+
+
+def test_an_offer_is_found_where_the_hospital_has_no_envelope(offered_to_b: Chain) -> None:
+    purging = ABOUT_B | {"compartments": [K[3]]}
+    assert offered_to_b.submit(ADMIN_G, PURGE, purging) == {"envelopes": 0, "offers": 1}
+    assert offered_to_b.evaluate(DOCTOR_A, "patients:Get", {"patient": ALICE})["rekey"] == list(K)
+    assert offered_to_b.submit(ADMIN_G, PURGE, purging) == {"envelopes": 0, "offers": 0}
+    gone = Row("gone", "TRANSFER_UNKNOWN", DOCTOR_A, "custody:Withdraw", {"patient": ALICE})
+    check_refused(offered_to_b, gone)
+
+
+def test_an_offer_to_somebody_else_stays() -> None:
+    chain = full_chain()
+    pass_change(chain, ABOUT_INSURER | {"change": "remove-member"}, "remove", ADMIN_A, ADMIN_B, ADMIN_G)
+    chain.submit(DOCTOR_A, "custody:Offer", OFFER, message())
+    assert chain.evaluate(ADMIN_G, LEFT, ABOUT_INSURER) == {"compartments": [K[0]], "next": None}
+    assert chain.submit(ADMIN_G, PURGE, ABOUT_INSURER | {"compartments": list(K)}) == {"envelopes": 1, "offers": 0}
+    assert messages(chain) == set(message())
+    assert chain.evaluate(DOCTOR_A, "patients:Get", {"patient": ALICE})["rekey"] == [K[0]]
 
 
 def test_a_removed_members_consents_bring_it_no_key(without_b: Chain) -> None:

@@ -22,10 +22,12 @@ from healthchain.contract.amendments import (
     RotateCertificates,
     SuspendMember,
 )
+from healthchain.contract.custody import offered_keys
 from healthchain.contract.governance import ProposalStatus, Propose
-from healthchain.contract.ids import ENVELOPES
+from healthchain.contract.ids import ENVELOPES, MESSAGES
+from healthchain.contract.leaving import Purged
 from healthchain.errors import BadInput, Refused
-from healthchain.records import consenting, governing
+from healthchain.records import consenting, custody, governing
 from healthchain.records.actor import Actor
 from healthchain.records.keyring import random_id
 from healthchain.records.patients import registered
@@ -135,10 +137,31 @@ def test_a_removed_members_envelopes_are_purged_on_every_peer(folder: Path) -> N
         refused = code(governing.purge_removed(administrator(consortium, AGENCY), insurer))
         assert await refused == "MEMBER_STANDING"
         await enacted(consortium, RemoveMember(insurer), AGENCY, (AGENCY, HOSPITAL))
-        assert await governing.purge_removed(administrator(consortium, AGENCY), insurer) == len(held)
-        assert await governing.purge_removed(administrator(consortium, HOSPITAL), insurer) == 0
+        assert await governing.purge_removed(administrator(consortium, AGENCY), insurer) == Purged(len(held), 0)
+        assert await governing.purge_removed(administrator(consortium, HOSPITAL), insurer) == Purged(0, 0)
         assert holders(consortium, held) == 0
         assert len(await read(clinician(consortium, CLINIC), patient)) == 3
+        assert_equal_peers(consortium)
+
+    within(folder, work)
+    assert_clean(folder)
+
+
+def test_keys_that_a_removed_hospital_was_offered_are_purged_on_every_peer(folder: Path) -> None:
+    async def work(consortium: Consortium) -> None:
+        patient = (await imported(consortium, simple(1))).patient
+        clinic = msp_id(consortium, CLINIC)
+        offer = await custody.offer(clinician(consortium), patient, clinic)
+        await enacted(consortium, RemoveMember(clinic), HOSPITAL, (HOSPITAL, INSURER, AGENCY))
+        ledgers = [one.ledger for one in consortium.network.peers.values()]
+        sealed = [one.private(CHAINCODE, MESSAGES, offered_keys(patient, offer)) for one in ledgers]
+        assert all(sealed)
+        assert await governing.purge_removed(administrator(consortium, AGENCY), clinic) == Purged(0, 1)
+        assert not any(one.private(CHAINCODE, MESSAGES, offered_keys(patient, offer)) for one in ledgers)
+        found = await registered(clinician(consortium), patient)
+        assert sorted(found.rekey) == sorted(found.compartments)
+        await imported(consortium, simple(2))
+        assert (await registered(clinician(consortium), patient)).rekey == ()
         assert_equal_peers(consortium)
 
     within(folder, work)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from healthchain.config import Organisation
     from healthchain.contract.amendments import Amendment
     from healthchain.contract.governance import ListedProposal, Outcome, ProposalSummary, ProposalWithVotes
+    from healthchain.contract.leaving import Purged
     from healthchain.contract.policies import Policies
     from healthchain.records.actor import Actor
 
@@ -215,19 +216,20 @@ def config_update(
 
 @app.command(epilog="Example: healthchain governance purge --dir consortium --org health-agency --member MutualMSP")
 def purge(folder: Folder, org: Org, member: Annotated[str, Member], json: Json = False) -> None:
-    """As an administrator: purge the key envelopes of a removed member on every peer."""
+    """As an administrator: purge the keys that are sealed to a removed member, on every peer."""
     from healthchain.app.consortium import opened
     from healthchain.records import governing
 
     output = Output(as_json=json)
 
-    async def work() -> int:
+    async def work() -> Purged:
         async with opened(folder) as consortium:
             return await governing.purge_removed(_administrator(consortium, org), _msp_id(consortium, member))
 
     with failures(output):
         purged = run_async(work())
-        output.result({"purged": purged}, f"{purged} envelopes purged")
+        facts = {"purged": purged.envelopes, "offers": purged.offers}
+        output.result(facts, f"{purged.envelopes} envelopes and {purged.offers} offers of custody purged")
 
 
 @app.command(epilog="Example: healthchain governance prepare --dir consortium --name island-hospital --kind hospital")

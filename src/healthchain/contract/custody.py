@@ -19,7 +19,7 @@ from healthchain.contract.guardians import Scope
 from healthchain.contract.ids import Arguments, Id, Kind, Milliseconds, MspId, Result
 from healthchain.contract.licences import LICENCES, Act
 from healthchain.contract.life_events import Happening
-from healthchain.contract.members import MEMBERS, acting
+from healthchain.contract.members import MEMBERS, Acting, acting
 from healthchain.contract.patients import CUSTODY, PATIENTS, Patient, Use
 from healthchain.contract.policies import Permission
 from healthchain.contract.state import State, Table, emit
@@ -182,6 +182,16 @@ def purge(stub: Stub, patient_id: str) -> None:
     transfer = TRANSFERS.get(stub, patient_id)
     if transfer is not None:
         _end_offer(stub, patient_id, transfer)
+
+
+def end_offer_to(stub: Stub, gate: Acting, patient_id: str, msp_id: str) -> bool:
+    """Whether there was an offer to this hospital; then whoever calls makes all of the patient's compartments due."""
+    transfer = TRANSFERS.get(stub, patient_id)
+    if transfer is None or transfer.to != msp_id:
+        return False
+    _end_offer(stub, patient_id, transfer)
+    life_events.note(stub, gate, patient_id, Happening.CUSTODY_WITHDRAWN, transfer.to)
+    return True
 
 
 def _pass(stub: Stub, patient_id: str, patient: Patient, to: str) -> None:

@@ -120,17 +120,18 @@ async def comments(administrator: Actor, found: ProposalWithVotes) -> dict[str, 
     return texts
 
 
-async def purge_removed(administrator: Actor, msp_id: str) -> int:
-    """Purge every key envelope that a removed member holds; answers with how many. Raises Refused."""
-    purged = 0
+async def purge_removed(administrator: Actor, msp_id: str) -> leaving.Purged:
+    """Purge every key that is sealed to a removed member; answers with how many. Raises Refused."""
+    purged = leaving.Purged(0, 0)
     start: str | None = ""
     while start is not None:
-        left = await administrator.ask("governance:Left", leaving.Left(msp_id, start), leaving.LeftEnvelopes)
+        left = await administrator.ask("governance:Left", leaving.Left(msp_id, start), leaving.LeftKeys)
         for first in range(0, len(left.compartments), leaving.COMPARTMENTS_AT_ONCE):
             chosen = tuple(left.compartments[first : first + leaving.COMPARTMENTS_AT_ONCE])
             purging = leaving.PurgeMember(msp_id, chosen)
             done = await repeated_on_conflict(partial(administrator.submit, "governance:PurgeMember", purging))
-            purged += msgspec.json.decode(done.result, type=leaving.Purged).envelopes
+            more = msgspec.json.decode(done.result, type=leaving.Purged)
+            purged = leaving.Purged(purged.envelopes + more.envelopes, purged.offers + more.offers)
         start = left.next
     return purged
 
