@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test test-long demo bench docs lock
+.PHONY: help setup check test test-long sdk demo bench docs lock
 
 help: ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(firstword $(MAKEFILE_LIST)) | while IFS='|' read -r name text; do printf '  make %-10s %s\n' "$$name" "$$text"; done
@@ -24,6 +24,9 @@ test: $(STAMP) ## run the fast tests
 
 test-long: $(STAMP) ## run the long tests: crashes, fuzzing, simulation
 	$(BIN)/pytest -q -m "slow or crash or fuzz"
+
+sdk: ## install Fabric's SDK for Node, with which `make test` then tests the network (needs npm)
+	cd tests/sdk && npm ci --omit=optional --no-update-notifier --loglevel=error
 
 demo: $(STAMP) ## run a consortium of four organisations in one process and walk a patient's records through it
 	$(BIN)/healthchain demo
