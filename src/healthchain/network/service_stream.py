@@ -30,6 +30,7 @@ from healthchain.wire.shim import (
     transaction_key,
 )
 
+OUTGOING_MAX = 1000
 WRITE_SECONDS_MAX = 30.0  # a service that reads nothing for so long is stuck
 TEXT_MAX = 1000
 TERMINATED = "chaincode stream terminated"
@@ -56,8 +57,8 @@ class ServiceStream:
         self._call = call
         self._execute_seconds_max = execute_seconds_max
         self._running: dict[TransactionKey, _Running] = {}
-        self._writing = asyncio.Lock()
-        self._receiving: asyncio.Task[None] | None = None
+        self._outgoing: asyncio.Queue[bytes] = asyncio.Queue(OUTGOING_MAX)
+        self._tasks: list[asyncio.Task[None]] = []
         self.ended = False
 
     @property
@@ -69,9 +70,9 @@ class ServiceStream:
         received = await self._read()
         if received.type != Type.REGISTER or not _is_named(received.payload, package_id):
             raise ChaincodeFailed("the service registers as another chaincode: check address and package id")
-        await self._send(message(Type.REGISTERED, NO_TRANSACTION))
-        await self._send(message(Type.READY, NO_TRANSACTION, offer(offered)))
-        self._receiving = asyncio.create_task(self._receive_all())
+        await self._write(message(Type.REGISTERED, NO_TRANSACTION))
+        await self._write(message(Type.READY, NO_TRANSACTION, offer(offered)))
+        self._tasks = [asyncio.create_task(self._receive_all()), asyncio.create_task(self._send_all())]
 
     async def execute(self, invocation: Invocation) -> Response:
         """Raises ChaincodeFailed."""
@@ -97,8 +98,10 @@ class ServiceStream:
 
     async def close(self) -> None:
         self._end("the network is being closed")
-        if self._receiving is not None:
-            await asyncio.wait([self._receiving])
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
         await self._channel.close()
 
     async def _receive_all(self) -> None:
@@ -135,7 +138,7 @@ class ServiceStream:
         except HealthChainError as failed:
             await self._refuse(key, received.type, str(failed))
             return
-        await self._write(message(Type.RESPONSE, key, answer))
+        await self._send(message(Type.RESPONSE, key, answer))
 
     async def _invoke(self, key: TransactionKey, running: _Running, payload: bytes) -> None:
         """Another chaincode, in the same simulation."""
@@ -157,19 +160,26 @@ class ServiceStream:
         await self._send(message(Type.ERROR, key, text.encode()))
 
     async def _send(self, encoded: bytes) -> None:
-        """Whoever waits may give up: a write that is cancelled half-way would end the stream."""
-        await asyncio.shield(asyncio.ensure_future(self._write(encoded)))
+        """In its turn. Waits only while too much is on its way already: then nothing more is read, either."""
+        await self._outgoing.put(encoded)
+
+    async def _send_all(self) -> None:
+        """One message at a time, as a stream needs it; reading goes on meanwhile."""
+        try:
+            while True:
+                await self._write(await self._outgoing.get())
+        except ChaincodeFailed as failed:
+            self._end(str(failed))
 
     async def _write(self, encoded: bytes) -> None:
-        """One message at a time, as a stream needs it. What cannot be written ends it."""
-        async with self._writing:
-            try:
-                async with asyncio.timeout(WRITE_SECONDS_MAX):
-                    await self._call.write(encoded)
-            except (aio.AioRpcError, asyncio.InvalidStateError, asyncio.CancelledError):
-                self._end(TERMINATED)
-            except TimeoutError:
-                self._end("the chaincode reads nothing any more")
+        """Raises ChaincodeFailed."""
+        try:
+            async with asyncio.timeout(WRITE_SECONDS_MAX):
+                await self._call.write(encoded)
+        except (aio.AioRpcError, asyncio.InvalidStateError):
+            raise ChaincodeFailed(TERMINATED) from None
+        except TimeoutError:
+            raise ChaincodeFailed("the chaincode reads nothing any more") from None
 
     async def _read(self) -> ChaincodeMessage:
         """Raises ChaincodeFailed."""
