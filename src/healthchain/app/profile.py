@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from healthchain.config import Topology
+from healthchain.errors import BadInput
 from healthchain.identity.folders import OrganisationFolder
 from healthchain.network.provision import organisation_folder
 from healthchain.network.serving.server import organisation_ports
@@ -40,7 +41,12 @@ def endpoints(folder: Path, topology: Topology, base_port: int, host: str = HOST
 
 
 def peer_environment(endpoint: Endpoint, user: str, channel: str) -> dict[str, str]:
-    """For Fabric's `peer`, acting as one of the organisation's users. It wants FABRIC_CFG_PATH as well, its own."""
+    """For Fabric's `peer`, acting as one of the organisation's users. It wants FABRIC_CFG_PATH as well, its own.
+
+    Raises BadInput for somebody whom the organisation has not enrolled.
+    """
+    if not endpoint.credentials.user(user).is_dir():
+        raise BadInput("the organisation has not enrolled such a user: try administrator")
     return {
         "CORE_PEER_ADDRESS": endpoint.address,
         "CORE_PEER_LOCALMSPID": endpoint.credentials.msp_id,
@@ -68,10 +74,7 @@ def connection_profile(found: dict[str, Endpoint], organisation: str, channel: s
             peers[name]: {
                 "url": f"grpcs://{one.address}",
                 "tlsCACerts": {"pem": one.credentials.tls_authority().decode()},
-                "grpcOptions": {
-                    "ssl-target-name-override": peers[name],
-                    "hostnameOverride": peers[name],
-                },
+                "grpcOptions": {"ssl-target-name-override": peers[name], "hostnameOverride": peers[name]},
             }
             for name, one in found.items()
         },
