@@ -67,6 +67,15 @@ class Simulator:
         foreign.reads[key] = found.version if found else None
         return found.value if found else None
 
+    @property
+    def written(self) -> frozenset[str]:
+        """Namespaces that this transaction would write."""
+        return frozenset(
+            name
+            for name, one in self.namespaces.items()
+            if one.writes or any(collection.writes for collection in one.collections.values())
+        )
+
     def calling(self, namespace: str, collections: frozenset[str]) -> Simulator:
         """For a chaincode that this one calls: the same transaction and read-write set; the callee's event is its own.
 

@@ -9,7 +9,8 @@ process which hosts several peers may do it once. The steps, for each transactio
  3. the transaction id follows from nonce and creator; the type is an endorser transaction (6, 7, 8)
  4. the endorsed action decodes and belongs to this proposal (5, 19 to 23, 25, 255)
  5. the transaction id is new, on the ledger and in this block (9)
- 6. the chaincode is defined, and writes only where it may; all keys fit the state database (23, 24, 25)
+ 6. the chaincode is defined, and writes only where it may, itself or by calling others; all keys fit the state
+    database (23, 24, 25)
  7. valid endorsements satisfy the policy of every namespace written (10)
  8. what was read is still so (11, 12): `mvcc.check`
 """
@@ -24,11 +25,19 @@ from typing import NamedTuple
 from healthchain.identity.keys import signature_holds
 from healthchain.identity.msp import Identity, IdentityRefused
 from healthchain.ledger.channel import Channel
+from healthchain.ledger.membership import GOVERNING
 from healthchain.ledger.mvcc import Effects, effects, keys_fit
 from healthchain.ledger.simulate import KEY_BYTES_MAX
 from healthchain.wire.codes import Code
 from healthchain.wire.lifecycle import LIFECYCLE, ChaincodeDefinition
-from healthchain.wire.transaction import Action, Header, TransactionInvalid, decode_action, decode_header
+from healthchain.wire.transaction import (
+    Action,
+    Header,
+    NamespaceAction,
+    TransactionInvalid,
+    decode_action,
+    decode_header,
+)
 
 Definitions = Mapping[str, ChaincodeDefinition]
 
@@ -178,23 +187,31 @@ def _code(
     if code != Code.VALID:
         return code  # step 6
     endorsers = [check.identity for check in transaction.endorsements if verdict(check)]
-    satisfied = channel.endorsement_satisfied(definitions.get(action.chaincode), endorsers)
+    concerned = {action.chaincode, *(one.name for one in action.namespaces if one.writes or _collections_written(one))}
+    satisfied = all(channel.endorsement_satisfied(definitions.get(one), endorsers) for one in sorted(concerned))
     return Code.VALID if satisfied else Code.ENDORSEMENT_POLICY_FAILURE  # step 7
 
 
 def _writes_allowed(action: Action, definitions: Definitions) -> int:
-    """Step 6. A chaincode writes its own namespace and declared collections only; keys fit the state database."""
+    """Step 6. A chaincode writes its namespace, and those of others that it called; declared collections only.
+
+    The definitions' namespace and the governing one are written by their own transactions only.
+    """
     if action.chaincode not in definitions and action.chaincode != LIFECYCLE:
         return Code.INVALID_CHAINCODE
-    definition = definitions.get(action.chaincode)
-    collections = {one.name for one in definition.collections} if definition else set()
+    callable_ = definitions.keys() - {LIFECYCLE, GOVERNING}
     for namespace in action.namespaces:
-        written = [one.name for one in namespace.collections if one.writes]
-        if namespace.name != action.chaincode and (namespace.writes or written):
+        written = _collections_written(namespace)
+        if (namespace.writes or written) and namespace.name not in (action.chaincode, *callable_):
             return Code.ILLEGAL_WRITESET
-        if not collections.issuperset(written):
+        definition = definitions.get(namespace.name)
+        if not {one.name for one in (definition.collections if definition else ())}.issuperset(written):
             return Code.ILLEGAL_WRITESET
         for key, _ in namespace.writes:
             if not 0 < len(key.encode()) <= KEY_BYTES_MAX:
                 return Code.INVALID_WRITESET
     return Code.VALID
+
+
+def _collections_written(namespace: NamespaceAction) -> list[str]:
+    return [one.name for one in namespace.collections if one.writes]

@@ -13,7 +13,7 @@ from healthchain.ledger.ledger import Ledger
 from healthchain.ledger.private import decode_body
 from healthchain.ledger.quorum import check_block
 from healthchain.ledger.validate import SignatureCheck, decode_transactions, preliminary_codes
-from healthchain.network.endorsement import entitled_collections
+from healthchain.network.execution import entitled_collections
 from healthchain.wire.block import orderer_part
 
 LABEL_END = -33

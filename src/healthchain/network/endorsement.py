@@ -10,12 +10,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from healthchain.ledger.validate import SignatureCheck
-from healthchain.network.execution import ChaincodeFailed
+from healthchain.network.execution import ChaincodeFailed, entitled_collections
 from healthchain.network.peer import ChaincodeUnknown, Endorsed, Peer, ProposalRefused
 from healthchain.network.signer import Signer
 from healthchain.wire.block import PrivateSets
 from healthchain.wire.gateway import ErrorDetail, GatewayError, Status
-from healthchain.wire.lifecycle import ChaincodeDefinition
 from healthchain.wire.proposal import ParsedProposal
 from healthchain.wire.transaction import Endorsement
 
@@ -70,7 +69,8 @@ class Endorsing:
                 continue
             answers.append(answer)
             endorsers.append(peer)
-            if self._enough(proposal.chaincode, endorsers, needed, explicit=bool(organizations)):
+            concerned = [proposal.chaincode, *sorted(answer.written)]
+            if all(self._enough(one, endorsers, needed, explicit=bool(organizations)) for one in concerned):
                 break
         else:
             raise GatewayError(Status.ABORTED, TOO_FEW if answers else FAILED, details)
@@ -111,14 +111,14 @@ class Endorsing:
         if any(kept.get(place, value) != value for place, value in private.items()):
             said = "this transaction was endorsed before with other private values: make a new proposal"
             raise GatewayError(Status.ABORTED, FAILED, [ErrorDetail(self._own.name, self._own.msp_id, said)])
-        definition = self._own.ledger.definitions[proposal.chaincode]
-        shared: dict[frozenset[str], PrivateSets] = {}
+        definitions = self._own.ledger.definitions
+        shared: dict[frozenset[tuple[str, str]], PrivateSets] = {}
         for peer in self._peers:
-            entitled = entitled_collections(definition, peer.msp_id)
+            entitled = frozenset(
+                (name, collection)
+                for name, collection in private
+                if collection in entitled_collections(definitions.get(name), peer.msp_id)
+            )
             if entitled not in shared:
-                shared[entitled] = {key: value for key, value in private.items() if key[1] in entitled}
+                shared[entitled] = {place: value for place, value in private.items() if place in entitled}
             peer.transient.put(proposal.tx_id, msp_id, shared[entitled], peer.now_ms)
-
-
-def entitled_collections(definition: ChaincodeDefinition, msp_id: str) -> frozenset[str]:
-    return frozenset(one.name for one in definition.collections if msp_id in one.member_msp_ids)

@@ -17,6 +17,7 @@ from fabric_protos.peer import proposal_pb2
 from healthchain.chaincode.dispatch import Response
 from healthchain.chaincode.stub import Stub
 from healthchain.errors import HealthChainError
+from healthchain.ledger.membership import GOVERNING
 from healthchain.ledger.private import PrivateDataMissing
 from healthchain.ledger.simulate import SimulationFailed, Simulator
 from healthchain.wire.lifecycle import LIFECYCLE, ChaincodeDefinition, sequence_key
@@ -89,17 +90,18 @@ class Execution:
         definition = self._definitions.get(name)
         if channel not in ("", caller.channel_id):
             raise SimulationFailed("this peer is on one channel only")
-        if definition is None or name not in self._chaincodes or name == LIFECYCLE:
+        if definition is None or name not in self._chaincodes:
             raise SimulationFailed("no chaincode of this name is defined on the channel")
-        if self._chaincodes[name].only_reads(args):
-            # The caller may go into a block, and the answer with it, beyond any purge.
-            raise SimulationFailed("the function called only reads: evaluate it, without a chaincode in between")
-        callee = caller.calling(name, readable_collections(definition, caller.caller.msp_id))
+        if name in (LIFECYCLE, GOVERNING):
+            # What is read there must not go into a block with the caller's answer, where no purge would reach it; and
+            # what is written there is audited, and proven, by transactions of its own.
+            raise SimulationFailed("this chaincode is called by clients only")
+        callee = caller.calling(name, entitled_collections(definition, caller.caller.msp_id))
         callee.read_foreign(LIFECYCLE, sequence_key(name))
         return await self.run(name, callee, args)
 
 
-def readable_collections(definition: ChaincodeDefinition | None, msp_id: str) -> frozenset[str]:
-    """By somebody of this organisation, through any peer."""
+def entitled_collections(definition: ChaincodeDefinition | None, msp_id: str) -> frozenset[str]:
+    """Which this organisation's peers hold, and its people read."""
     collections = definition.collections if definition else ()
     return frozenset(one.name for one in collections if msp_id in one.member_msp_ids)

@@ -21,7 +21,7 @@ from healthchain.ledger.validate import SignatureCheck
 from healthchain.ledger.view import View
 from healthchain.network.clock import Clock
 from healthchain.network.cscc import CSCC, Cscc
-from healthchain.network.execution import Chaincode, Execution, Service, readable_collections
+from healthchain.network.execution import Chaincode, Execution, Service, entitled_collections
 from healthchain.network.qscc import QSCC, Qscc
 from healthchain.network.transient import TransientStore
 from healthchain.wire.block import PrivateSets
@@ -45,11 +45,15 @@ class ChaincodeUnknown(ProposalRefused):
 
 
 class Endorsed(NamedTuple):
-    """What one peer answers, before it signs: `payload` is empty if the chaincode refused (status >= 400)."""
+    """What one peer answers, before it signs: `payload` is empty if the chaincode refused (status >= 400).
+
+    `written` are the namespaces besides the called chaincode's own, whose policies count as well.
+    """
 
     response: proposal_response_pb2.Response
     payload: bytes
     private: PrivateSets
+    written: frozenset[str] = frozenset()
 
 
 class Peer:
@@ -150,7 +154,7 @@ class Peer:
         version = definition.version if definition else "1"
         public, private = encode(simulator.namespaces)
         payload = endorsed_payload(proposal, public, _event(simulator, proposal), response, version)
-        return Endorsed(response, payload, private)
+        return Endorsed(response, payload, private, simulator.written - {proposal.chaincode})
 
     def _definition(self, chaincode: str) -> ChaincodeDefinition | None:
         definition = self.ledger.definitions.get(chaincode)
@@ -169,7 +173,7 @@ class Peer:
             timestamp_ms=proposal.timestamp_ns // 1_000_000,
             caller=Caller(creator.msp_id, creator.common_name, creator.attributes, creator.role.value),
             transient=proposal.transient,
-            collections=readable_collections(definition, creator.msp_id),
+            collections=entitled_collections(definition, creator.msp_id),
         )
         if definition is not None:
             simulator.read_foreign(LIFECYCLE, sequence_key(definition.name))
