@@ -134,7 +134,7 @@ def action_code(
             return 255
     if chaincode not in collections and chaincode != "_lifecycle":
         return 25
-    code = writes_code(results, chaincode, collections.get(chaincode, set()))
+    code = writes_code(results, chaincode, collections)
     return code or policy_code(endorsed, signed_part, roots)
 
 
@@ -157,7 +157,7 @@ def results_code(results: rwset_pb2.TxReadWriteSet) -> int:
     return 23 if len(set(names)) < len(names) else 0
 
 
-def writes_code(results: rwset_pb2.TxReadWriteSet, chaincode: str, declared: set[str]) -> int:
+def writes_code(results: rwset_pb2.TxReadWriteSet, chaincode: str, collections: Mapping[str, set[str]]) -> int:
     longest = 0
     for namespace in results.ns_rwset:
         public = kv_rwset_pb2.KVRWSet.FromString(namespace.rwset)
@@ -172,9 +172,11 @@ def writes_code(results: rwset_pb2.TxReadWriteSet, chaincode: str, declared: set
                 longest = max(longest, prefix + len(one.collection_name.encode()) + 1 + 32)
             if hashed.hashed_writes:
                 written.add(one.collection_name)
-        if namespace.namespace != chaincode and (public.writes or written):
+        name = namespace.namespace
+        called = name in collections and name not in ("_lifecycle", "ehr")
+        if (public.writes or written) and name != chaincode and not called:
             return 23
-        if not written <= declared:
+        if not written <= collections.get(name, set()):
             return 23
         if any(not 0 < len(write.key.encode()) <= 480 for write in public.writes):
             return 24

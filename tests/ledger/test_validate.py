@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from healthchain.identity.policy import DEPTH_MAX
 from healthchain.ledger.ledger import Ledger
+from healthchain.ledger.membership import GOVERNING
 from healthchain.ledger.quorum import BlockRefused
 from healthchain.ledger.simulate import Simulator
 from healthchain.ledger.validate import decode_transactions, preliminary_codes
@@ -193,6 +194,27 @@ def test_a_policy_that_makes_no_sense_is_satisfied_by_nobody(consortium: Consort
         made = replace(consortium.definition, sequence=sequence, signature_policy=one.SerializeToString())
         assert consortium.commit(ledger, [consortium.define(ledger, made)]) == [0]
         assert codes(ledger, [parts(consortium).encoded()]) == [10]
+
+
+def test_a_chaincode_that_was_called_writes_by_its_own_policy(consortium: Consortium, ledger: Ledger) -> None:
+    """Any one peer may endorse the caller; what is written by calling another takes the majority that it asks for."""
+    anybody = role_policy(consortium.channel.msp_ids, Role.PEER).SerializeToString()
+    alone = replace(consortium.definition, sequence=2, signature_policy=anybody)
+    others = [replace(consortium.definition, name=name) for name in ("other", GOVERNING)]
+    assert consortium.commit(ledger, [consortium.define(ledger, one) for one in (alone, *others)]) == [0, 0, 0]
+    for namespace, majority, code in (
+        ("other", True, Code.VALID),
+        ("other", False, Code.ENDORSEMENT_POLICY_FAILURE),
+        (TOY, False, Code.VALID),
+        (GOVERNING, True, Code.ILLEGAL_WRITESET),
+        (LIFECYCLE, True, Code.ILLEGAL_WRITESET),
+        ("undefined", True, Code.ILLEGAL_WRITESET),
+    ):
+        one = parts(consortium)
+        one.namespaces[0].namespace = namespace
+        if not majority:
+            one.endorsers = one.endorsers[:1]
+        assert codes(ledger, [one.encoded()]) == [code], namespace
 
 
 def test_what_is_no_definition_defines_nothing(consortium: Consortium, ledger: Ledger) -> None:
