@@ -107,8 +107,13 @@ def failures(output: Output) -> Iterator[None]:
 
 def _write(line: bytes) -> None:
     """To standard output, at once: what cannot be written is noticed here and not when Python ends."""
+    rest = memoryview(line + b"\n")
     try:
-        sys.stdout.buffer.write(line + b"\n")
+        while rest:  # with PYTHONUNBUFFERED there is no buffer, and a write may take a part only
+            taken = sys.stdout.buffer.write(rest)
+            if taken is None:
+                raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+            rest = rest[taken:]
         sys.stdout.buffer.flush()
     except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
