@@ -60,6 +60,7 @@ def test_without_arguments_a_group_shows_its_help(program: Program, group: Path)
     assert shown.stdout
     inside = {path[len(group)] for path in COMMANDS if path[: len(group)] == group}
     assert all(f"  {one} " in shown.stdout for one in inside)
+    assert "..." not in shown.stdout.partition("Commands:")[2]  # whole sentences
 
 
 def _user_seconds(*arguments: str) -> float:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from healthchain.cli.groups import group
 from healthchain.cli.options import Folder, Json, Org
 from healthchain.cli.output import Output, failures, run_async
 
@@ -14,11 +15,7 @@ if TYPE_CHECKING:
     from healthchain.contract.aggregates import ShownAggregate
     from healthchain.records.publishing import Axes, Traced
 
-app = typer.Typer(
-    help="Publish counts of case reports, small ones suppressed; show and trace them.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-)
+app = group("Publish counts of case reports, small ones suppressed; show and trace them.")
 
 Id = Annotated[str, typer.Option("--id", help="The table's id, as `publish` printed it.")]
 Officer = Annotated[str, typer.Option("--user", help="Who acts for the agency.")]

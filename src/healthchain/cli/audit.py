@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from healthchain.cli.groups import group
 from healthchain.cli.options import Folder, Json, Org, Patient
 from healthchain.cli.output import Output, failures, run_async
 
@@ -14,9 +15,7 @@ if TYPE_CHECKING:
     from healthchain.contract.overseeing import Oversight
     from healthchain.contract.trail import Entry
 
-app = typer.Typer(
-    help="Audit: of a patient, of the own organisation, by the agency.", no_args_is_help=True, rich_markup_mode=None
-)
+app = group("Audit: of a patient, of the own organisation, by the agency.")
 
 
 @app.command(epilog="Example: healthchain audit patient --dir consortium --patient PSEUDONYM")

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import typer
-
+from healthchain.cli.groups import group
 from healthchain.cli.options import Folder, Json, Org
 from healthchain.cli.output import Output, failures, run_async
 
-app = typer.Typer(
-    help="New authorities and certificates for an organisation, which the members have to accept.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-)
+app = group("New authorities and certificates for an organisation, which the members have to accept.")
 
 
 @app.command(epilog="Example: healthchain certificates prepare --dir consortium --org city-clinic")

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from healthchain.cli.groups import group
 from healthchain.cli.options import Json
 from healthchain.cli.output import Output, failures, run_async
 
 if TYPE_CHECKING:
     from healthchain.chaincode.serving import TLS
 
-app = typer.Typer(help="Chaincodes as services, ours and others'.", no_args_is_help=True, rich_markup_mode=None)
+app = group("Chaincodes as services, ours and others'.")
 
 
 @app.callback()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from healthchain.cli.groups import group
 from healthchain.cli.options import Folder, Json, Org, Patient
 from healthchain.cli.output import Output, failures, run_async
 
@@ -16,9 +17,7 @@ if TYPE_CHECKING:
     from healthchain.records.claim_texts import Body, Explanation
     from healthchain.records.fhir_claims import ItemDecision, Money
 
-app = typer.Typer(
-    help="Bill a patient's coverage; decide by line, appeal, pay.", no_args_is_help=True, rich_markup_mode=None
-)
+app = group("Bill a patient's coverage; decide by line, appeal, pay.")
 
 Id = Annotated[str, typer.Option("--id", help="The claim's id, as `submit` printed it.")]
 Agent = Annotated[str, typer.Option("--user", help="Who acts for the payer.")]

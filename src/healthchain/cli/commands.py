@@ -29,6 +29,7 @@ from healthchain.cli import (
     reports,
     sessions,
 )
+from healthchain.cli.groups import Group
 from healthchain.cli.options import (
     Actions,
     Compartments,
@@ -47,6 +48,7 @@ from healthchain.cli.options import (
 from healthchain.cli.output import FAILED, FOUND, UNUSABLE, Output, failures, run_async
 
 app = typer.Typer(
+    cls=Group,
     help="A consortium blockchain for electronic health records.",
     epilog="Start with: healthchain demo",
     add_completion=False,
@@ -65,8 +67,6 @@ app.add_typer(patient.app, name="patient")
 app.add_typer(receipt.app, name="receipt")
 app.add_typer(reports.app, name="reports")
 app.add_typer(sessions.app, name="sessions")
-app.command(epilog="Example: healthchain up --dir consortium --base-port 7051")(network.up)
-app.command(epilog="Example: healthchain env general-hospital --dir consortium")(network.env)
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -436,6 +436,10 @@ def bench(
             figures = run_async(benchmark.run(folder or Path(scratch) / "bench", load, advance))
         facts = asdict(figures)
         output.result(facts, "\n".join(f"{name:28} {value}" for name, value in facts.items()))
+
+
+app.command(epilog="Example: healthchain up --dir consortium --base-port 7051")(network.up)
+app.command(epilog="Example: healthchain env general-hospital --dir consortium")(network.env)
 
 
 def _purpose(name: str) -> Any:

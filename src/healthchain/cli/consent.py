@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from healthchain.cli.groups import group
 from healthchain.cli.options import (
     Actions,
     Compartments,
@@ -32,11 +33,7 @@ if TYPE_CHECKING:
     from healthchain.contract.consents import Consent
     from healthchain.contract.explaining import Explained
 
-app = typer.Typer(
-    help="What a patient permits and denies, and who could read what by it.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-)
+app = group("What a patient permits and denies, and who could read what by it.")
 
 
 @app.command("list", epilog="Example: healthchain consent list --dir consortium --patient PSEUDONYM")

@@ -6,17 +6,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from healthchain.cli.groups import group
 from healthchain.cli.options import Folder, Json, Org, Patient
 from healthchain.cli.output import Output, failures, run_async
 
 if TYPE_CHECKING:
     from healthchain.contract.reviews import ListedEmergency
 
-app = typer.Typer(
-    help="Break the glass for a patient without consent; release keys; review.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-)
+app = group("Break the glass for a patient without consent; release keys; review.")
 
 Id = Annotated[str, typer.Option("--id", help="The emergency's id, as `open` printed it.")]
 Clinician = Annotated[str, typer.Option("--user", help="The clinician.")]

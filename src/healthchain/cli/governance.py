@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from healthchain.cli.groups import group
 from healthchain.cli.options import Folder, Json, Org
 from healthchain.cli.output import Output, failures, run_async
 
@@ -19,11 +20,7 @@ if TYPE_CHECKING:
     from healthchain.contract.policies import Policies
     from healthchain.records.actor import Actor
 
-app = typer.Typer(
-    help="Change the consortium itself: its members, policies and keys, by proposals and votes.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-)
+app = group("Change the consortium itself: its members, policies and keys, by proposals and votes.")
 
 Id = Annotated[str, typer.Option("--id", help="The proposal's id, as `propose` and `list` print it.")]
 Comment = Annotated[str | None, typer.Option("--comment", help="Why; every member reads it.")]

@@ -6,17 +6,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from healthchain.cli.groups import group
 from healthchain.cli.options import Folder, Json, Org, Patient
 from healthchain.cli.output import Output, failures, run_async
 
 if TYPE_CHECKING:
     from healthchain.contract.guardians import ListedGuardian
 
-app = typer.Typer(
-    help="Guardians, custody, death and merge.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-)
+app = group("Guardians, custody, death and merge.")
 
 User = Annotated[str, typer.Option("--user", help="Who signs for the organisation.")]
 Guardian = Annotated[str, typer.Option("--guardian", help="The guardian's id.")]

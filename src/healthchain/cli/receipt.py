@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from healthchain.cli.groups import group
 from healthchain.cli.options import Folder, Json, Patient
 from healthchain.cli.output import FOUND, Output, failures, run_async
 
@@ -15,11 +16,7 @@ if TYPE_CHECKING:
 
 KINDS = "record, consent, session, disclosure, emergency or erasure"
 
-app = typer.Typer(
-    help="Receipts: files that prove, without network or ledger, what happened to a patient's records.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-)
+app = group("Receipts: files that prove, without network or ledger, what happened to a patient's records.")
 
 
 @app.command(

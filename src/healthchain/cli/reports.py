@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from healthchain.cli.groups import group
 from healthchain.cli.options import Folder, Json, Org
 from healthchain.cli.output import Output, failures, run_async
 
@@ -14,11 +15,7 @@ if TYPE_CHECKING:
     from healthchain.contract.report_reading import ListedReport, Overview
     from healthchain.records.fhir_cases import Case
 
-app = typer.Typer(
-    help="Report cases to an agency; open, confirm, withdraw; see what is late.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-)
+app = group("Report cases to an agency; open, confirm, withdraw; see what is late.")
 
 Id = Annotated[str, typer.Option("--id", help="The report's id, as `file` printed it.")]
 Officer = Annotated[str, typer.Option("--user", help="Who acts for the agency.")]

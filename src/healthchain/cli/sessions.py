@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import typer
-
+from healthchain.cli.groups import group
 from healthchain.cli.options import Folder, Json, Patient
 from healthchain.cli.output import Output, failures, run_async
 
 if TYPE_CHECKING:
     from healthchain.contract.disclosures import ListedSession
 
-app = typer.Typer(help="Access sessions: who read what.", no_args_is_help=True, rich_markup_mode=None)
+app = group("Access sessions: who read what.")
 
 
 @app.callback()
