@@ -1,8 +1,8 @@
 """Which peers must endorse a proposal, and one transaction out of their answers (Fabric gateway/endorse.go).
 
 Possible results of `collect`, as in Fabric: a payload with enough endorsements; FAILED_PRECONDITION for an unknown
-chaincode; UNAVAILABLE for an organisation without peers; ABORTED with a detail for each peer that refused or whose
-payload differs.
+chaincode, or if those who may see the private data are too few; UNAVAILABLE for an organisation without peers; ABORTED
+with a detail for each peer that refused or whose payload differs.
 """
 
 from __future__ import annotations
@@ -20,6 +20,10 @@ from healthchain.wire.transaction import Endorsement
 
 FAILED = "failed to endorse transaction, see attached details for more info"
 TOO_FEW = "failed to collect enough transaction endorsements, see attached details for more info"
+NO_LAYOUT = (
+    "no combination of peers, of the collections' members if there is private data, satisfies the endorsement policies:"
+    " name the endorsing organisations"
+)
 
 
 class Endorsing:
@@ -30,9 +34,14 @@ class Endorsing:
         self._own = own
         self._peers = peers
 
-    def evaluator(self, organizations: Sequence[str]) -> Peer:
-        """The own peer, unless others are asked for. Raises GatewayError."""
-        return self._chosen(organizations)[0] if organizations else self._own
+    def evaluators(self, organizations: Sequence[str], *, with_transient: bool) -> list[Peer]:
+        """Whom to ask, one after another until one answers. Raises GatewayError.
+
+        Those asked for; or else the own peer and then the others, who are not shown transient data.
+        """
+        if organizations:
+            return self._chosen(organizations)
+        return [self._own] if with_transient else self._ordered()
 
     async def collect(
         self,
@@ -49,6 +58,8 @@ class Endorsing:
         endorsers: list[Peer] = []
         details: list[ErrorDetail] = []
         for peer in candidates:
+            if answers and not organizations and not self._holds(peer, answers[0].private):
+                continue
             try:
                 peer.admit(proposal, check, signature_holds=signature_holds)
                 peer.admit_for_ordering(proposal, check.identity)
@@ -73,6 +84,8 @@ class Endorsing:
             if all(self._enough(one, endorsers, needed, explicit=bool(organizations)) for one in concerned):
                 break
         else:
+            if answers and not details:
+                raise GatewayError(Status.FAILED_PRECONDITION, NO_LAYOUT)
             raise GatewayError(Status.ABORTED, TOO_FEW if answers else FAILED, details)
         if not answers:
             raise GatewayError(Status.ABORTED, FAILED, details)
@@ -91,6 +104,11 @@ class Endorsing:
             return len(endorsers) >= needed
         members = [one.member for one in endorsers if one.member is not None]
         return self._own.ledger.channel.endorsement_satisfied(definition, members)
+
+    def _holds(self, peer: Peer, private: PrivateSets) -> bool:
+        """Whether the peer's organisation is in all of these collections: nobody else need see what is in them."""
+        definitions = self._own.ledger.definitions
+        return all(name in entitled_collections(definitions.get(owner), peer.msp_id) for owner, name in private)
 
     def _ordered(self) -> list[Peer]:
         ordered = [self._own, *[one for one in self._peers if one is not self._own]]

@@ -13,11 +13,13 @@ from fabric_protos.peer import proposal_pb2, proposal_response_pb2
 from healthchain.identity.msp import IdentityRefused
 from healthchain.ledger.validate import SignatureCheck
 from healthchain.network.endorsement import Endorsing
+from healthchain.network.execution import ChaincodeFailed
 from healthchain.network.peer import Peer, ProposalRefused
 from healthchain.network.verifier import Verifier
 from healthchain.wire.proposal import ParsedProposal, ProposalMalformed, parse_proposal
 
 VERSION = 1
+FAILED = 500
 
 
 class Endorser:
@@ -31,6 +33,16 @@ class Endorser:
     async def process_proposal(self, signed: proposal_pb2.SignedProposal) -> proposal_response_pb2.ProposalResponse:
         """Raises ProposalRefused."""
         proposal, check = await self._admitted(signed)
+        try:
+            return await self._answered(proposal, check)
+        except ChaincodeFailed as failed:
+            return proposal_response_pb2.ProposalResponse(
+                response=proposal_response_pb2.Response(status=FAILED, message=str(failed))
+            )
+
+    async def _answered(
+        self, proposal: ParsedProposal, check: SignatureCheck
+    ) -> proposal_response_pb2.ProposalResponse:
         if self._peer.only_reads(proposal):
             return await self._queried(proposal, check)
         self._peer.admit_for_ordering(proposal, check.identity)
@@ -44,8 +56,7 @@ class Endorser:
         return answer
 
     async def _queried(self, proposal: ParsedProposal, check: SignatureCheck) -> proposal_response_pb2.ProposalResponse:
-        """An answer that cannot be made a transaction: it has an endorser, for tools that look for one, and no
-        signature, and nothing that was signed."""
+        """What cannot be made a transaction: an endorser, for tools that look for one, but nothing that it signed."""
         response = (await self._peer.endorse(proposal, check)).response
         answer = proposal_response_pb2.ProposalResponse(version=VERSION, response=response)
         answer.endorsement.endorser = self._peer.identity.serialized

@@ -67,17 +67,27 @@ class Gateway:
         proposal, check = await self._admitted(
             request.proposed_transaction, refused_with=Status.FAILED_PRECONDITION, elsewhere=Status.UNAVAILABLE
         )
-        peer = self._endorsing.evaluator(request.target_organizations)
+        holds = self._verifier.verdict(check)
+        failures: list[ErrorDetail] = []
+        for peer in self._endorsing.evaluators(request.target_organizations, with_transient=bool(proposal.transient)):
+            try:
+                return await self._evaluated(peer, proposal, check, signature_holds=holds)
+            except ChaincodeFailed as failed:
+                failures.append(_detail(peer, str(failed)))
+        raise GatewayError(Status.ABORTED, EVALUATION_FAILED, failures)
+
+    async def _evaluated(
+        self, peer: Peer, proposal: ParsedProposal, check: SignatureCheck, *, signature_holds: bool
+    ) -> gateway_pb2.EvaluateResponse:
+        """Raises GatewayError; and ChaincodeFailed, where another peer may have an answer."""
         try:
-            peer.admit(proposal, check, signature_holds=self._verifier.verdict(check))
+            peer.admit(proposal, check, signature_holds=signature_holds)
             endorsed = await peer.endorse(proposal, check)
         except ChaincodeUnknown as unknown:
             raise GatewayError(Status.FAILED_PRECONDITION, str(unknown)) from None
         except ProposalRefused as refused:
             message = f"evaluate call to endorser returned error: {refused}"
             raise GatewayError(Status.FAILED_PRECONDITION, message, [_detail(peer, str(refused))]) from None
-        except ChaincodeFailed as failed:
-            raise GatewayError(Status.ABORTED, EVALUATION_FAILED, [_detail(peer, str(failed))]) from None
         if endorsed.response.status >= 400:
             said = f"chaincode response {endorsed.response.status}, {endorsed.response.message}"
             message = f"evaluate call to endorser returned error: {said}"
