@@ -23,7 +23,7 @@ class Pipe(io.RawIOBase):
     def writable(self) -> bool:
         return True
 
-    def write(self, data: object) -> int | None:  # type: ignore[override]
+    def write(self, data: object) -> int | None:
         assert isinstance(data, memoryview)
         part = bytes(data[: min(7, self.room - len(self.taken))])
         self.taken += part

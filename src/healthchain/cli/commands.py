@@ -23,6 +23,7 @@ from healthchain.cli import (
     consent,
     emergency,
     governance,
+    licences,
     network,
     patient,
     receipt,
@@ -63,6 +64,7 @@ app.add_typer(consent.app, name="consent")
 app.add_typer(claims.app, name="claims")
 app.add_typer(emergency.app, name="emergency")
 app.add_typer(governance.app, name="governance")
+app.add_typer(licences.app, name="licences")
 app.add_typer(patient.app, name="patient")
 app.add_typer(receipt.app, name="receipt")
 app.add_typer(reports.app, name="reports")
