@@ -90,12 +90,12 @@ class Execution:
         definition = self._definitions.get(name)
         if channel not in ("", caller.channel_id):
             raise SimulationFailed("this peer is on one channel only")
-        if definition is None or name not in self._chaincodes:
-            raise SimulationFailed("no chaincode of this name is defined on the channel")
         if name in (LIFECYCLE, GOVERNING):
             # What is read there must not go into a block with the caller's answer, where no purge would reach it; and
             # what is written there is audited, and proven, by transactions of its own.
             raise SimulationFailed("this chaincode is called by clients only")
+        if definition is None or name not in self._chaincodes:
+            raise SimulationFailed("no chaincode of this name is defined on the channel")
         callee = caller.calling(name, entitled_collections(definition, caller.caller.msp_id))
         callee.read_foreign(LIFECYCLE, sequence_key(name))
         return await self.run(name, callee, args)
