@@ -110,7 +110,8 @@ def test_env_names_files_that_there_are(program: Program, made: Path) -> None:
     assert told["CORE_PEER_LOCALMSPID"] == "GeneralHospitalMSP"
     assert (Path(told["CORE_PEER_MSPCONFIGPATH"]) / "config.yaml").is_file()
     assert Path(told["CORE_PEER_TLS_ROOTCERT_FILE"]).is_file()
-    assert Path(told["ORDERER_CA"]).is_file()
+    for name in ("ORDERER_CA", "CORE_PEER_TLS_CLIENTCERT_FILE", "CORE_PEER_TLS_CLIENTKEY_FILE"):
+        assert Path(told[name]).is_file()
     second = program.done("env", ORGANISATIONS[1], "--dir", made)
     assert second["CORE_PEER_ADDRESS"] == "localhost:8051"
     lines = program("env", ORG, "--dir", made, "--base-port", "9000", "--user", "clinician").stdout.splitlines()

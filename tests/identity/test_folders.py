@@ -79,8 +79,8 @@ def test_config_yaml_names_the_four_node_ous(made: Path) -> None:
 
 
 def test_only_the_owner_can_read_a_key(made: Path) -> None:
-    keys = [one for one in made.rglob("*") if one.name in ("priv_sk", "server.key")]
-    assert len(keys) == 2 + 2 * 2 + len(USERS)
+    keys = [one for one in made.rglob("*") if one.name in ("priv_sk", "server.key", "client.key")]
+    assert len(keys) == 2 + 2 * 2 + 2 * len(USERS)
     for one in keys:
         assert stat.S_IMODE(one.stat().st_mode) == 0o600
         SigningKey.from_pem(one.read_bytes())

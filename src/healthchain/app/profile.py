@@ -45,18 +45,27 @@ def peer_environment(endpoint: Endpoint, user: str, channel: str) -> dict[str, s
 
     Raises BadInput for somebody whom the organisation has not enrolled.
     """
-    if not endpoint.credentials.user(user).is_dir():
+    credentials = endpoint.credentials.user(user)
+    if not credentials.is_dir():
         raise BadInput("the organisation has not enrolled such a user: try administrator")
-    return {
+    variables = {
         "CORE_PEER_ADDRESS": endpoint.address,
         "CORE_PEER_LOCALMSPID": endpoint.credentials.msp_id,
-        "CORE_PEER_MSPCONFIGPATH": str(endpoint.credentials.user(user) / "msp"),
+        "CORE_PEER_MSPCONFIGPATH": str(credentials / "msp"),
         "CORE_PEER_TLS_ENABLED": "true",
         "CORE_PEER_TLS_ROOTCERT_FILE": str(endpoint.tls_root),
         "CHANNEL_NAME": channel,
         "ORDERER_ADDRESS": endpoint.address,
         "ORDERER_CA": str(endpoint.tls_root),
     }
+    certificate, key = credentials / "tls" / "client.crt", credentials / "tls" / "client.key"
+    if certificate.is_file():  # patients have none; nor have networks that an earlier version made
+        variables |= {
+            "CORE_PEER_TLS_CLIENTAUTHREQUIRED": "true",
+            "CORE_PEER_TLS_CLIENTCERT_FILE": str(certificate),
+            "CORE_PEER_TLS_CLIENTKEY_FILE": str(key),
+        }
+    return variables
 
 
 def connection_profile(found: dict[str, Endpoint], organisation: str, channel: str) -> str:

@@ -83,15 +83,17 @@ class CertificateAuthority:
     def issue_tls(
         self, common_name: str, hosts: Sequence[str], now: datetime.datetime, days: int = LEAF_DAYS
     ) -> Enrolment:
-        """A TLS certificate for a server or client, with the hosts as subject alternative names."""
+        """A TLS certificate for a server or client, with the hosts, if any, as subject alternative names."""
         key = SigningKey.generate()
         builder = self._leaf(common_name, None, key, now, days)
         usage = _key_usage(digital_signature=True, key_encipherment=True)
         builder = builder.add_extension(usage, critical=True)
         purposes = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
         builder = builder.add_extension(x509.ExtendedKeyUsage(purposes), critical=False)
-        names = x509.SubjectAlternativeName([_general_name(host) for host in hosts])
-        return Enrolment(key, _pem(builder.add_extension(names, critical=False), self.key))
+        if hosts:
+            names = x509.SubjectAlternativeName([_general_name(host) for host in hosts])
+            builder = builder.add_extension(names, critical=False)
+        return Enrolment(key, _pem(builder, self.key))
 
     def revoke(self, certificates: Sequence[bytes], now: datetime.datetime) -> bytes:
         """A certificate revocation list in PEM."""

@@ -58,7 +58,10 @@ class OrganisationFolder:
         return self.path / "users" / f"{name}@{self.domain}"
 
     def create(self, now: datetime.datetime, users: Mapping[str, Mapping[str, str]]) -> None:
-        """Both authorities, peer, orderer and users: name -> attributes. The administrator's OU is admin."""
+        """Both authorities, peer, orderer and users: name -> attributes. The administrator's OU is admin.
+
+        These users get a TLS certificate as well, for networks that ask clients for one.
+        """
         authority = CertificateAuthority.create(f"ca.{self.domain}", self.domain, now)
         tls = CertificateAuthority.create(f"tlsca.{self.domain}", self.domain, now)
         for name, one in (("ca", authority), ("tlsca", tls)):
@@ -72,6 +75,7 @@ class OrganisationFolder:
             self._write_tls(folder, "server", tls.issue_tls(folder.name, hosts, now))
         for name, attributes in users.items():
             self.enrol(name, now, attributes)
+            self._write_tls(self.user(name), "client", tls.issue_tls(self.user(name).name, (), now))
 
     def enrol(self, name: str, now: datetime.datetime, attributes: Mapping[str, str]) -> None:
         """Issue a client's certificate; somebody enrolled before gets a new key."""
