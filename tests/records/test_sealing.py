@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from hypothesis import given
 from hypothesis import strategies as st
 
-from healthchain.contract.ids import COMPARTMENTS, HPKE_PUBLIC_KEY_BYTES
+from healthchain.contract.ids import COMPARTMENTS_MAX, HPKE_PUBLIC_KEY_BYTES
 from healthchain.contract.records import BODY_BYTES_MAX
 from healthchain.errors import BadInput
 from healthchain.records import sealing
@@ -125,7 +125,7 @@ def test_a_body_sealed_by_the_first_version_still_opens() -> None:
     assert sealing.open_body(KEY, BINDING, sealed) == b'{"resourceType":"Basic"}'
 
 
-@pytest.mark.parametrize("index", range(COMPARTMENTS))
+@pytest.mark.parametrize("index", range(COMPARTMENTS_MAX))
 def test_an_envelope_opens_to_the_key_and_the_compartments_number(index: int) -> None:
     sealed = sealing.seal_envelope(OWN.public_bytes, CONTEXT, KEY, index)
     assert len(sealed) == 1120 + 33 + 16
@@ -167,7 +167,7 @@ def test_what_cannot_be_sealed_is_bad_input() -> None:
     for public_key in (b"", OWN.public_bytes[:-1], b"\xff" * HPKE_PUBLIC_KEY_BYTES):
         with pytest.raises(BadInput):
             sealing.seal_envelope(public_key, CONTEXT, KEY, 0)
-    for key, index in ((KEY, -1), (KEY, COMPARTMENTS), (KEY[1:], 0)):
+    for key, index in ((KEY, -1), (KEY, COMPARTMENTS_MAX), (KEY[1:], 0)):
         with pytest.raises(BadInput):
             sealing.seal_envelope(OWN.public_bytes, CONTEXT, key, index)
     for key in (b"", KEY[:16]):  # AES itself takes 16 bytes

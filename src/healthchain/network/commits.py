@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 from healthchain.errors import HealthChainError
 from healthchain.network.committer import Committed
 
+DROPPED_MAX = 10_000  # remembered, for those who ask later
+
 _T = TypeVar("_T")
 Require = Callable[[], object]
+
+
+class TransactionDropped(HealthChainError):
+    """It was accepted for ordering, and is in no block."""
+
+    def __init__(self) -> None:
+        super().__init__("the transaction was not ordered: its creator's organisation ceased to take part meanwhile")
 
 
 class Commits:
@@ -20,6 +30,15 @@ class Commits:
         self._waiting: dict[str, dict[asyncio.Future[Committed], Require]] = {}
         self._height_changed: asyncio.Future[None] | None = None
         self._failure: BaseException | None = None
+        self._dropped: OrderedDict[str, None] = OrderedDict()
+
+    def drop(self, tx_id: str) -> None:
+        """Whoever waits for it, now or later, learns that it comes no more."""
+        self._dropped[tx_id] = None
+        if len(self._dropped) > DROPPED_MAX:
+            self._dropped.popitem(last=False)
+        for waiting in self._waiting.get(tx_id, ()):
+            _fail(waiting, TransactionDropped())
 
     def committed(self, block: int, fates: Mapping[str, int]) -> None:
         for tx_id, code in fates.items():
@@ -33,10 +52,12 @@ class Commits:
     async def wait_for(self, tx_id: str, require: Require = lambda: None) -> Committed:
         """Until the transaction is in a block. Whoever gives up leaves nothing behind: ids may never come.
 
-        `require` raises once the one who waits may not ask any more: see `members_changed`.
+        Raises TransactionDropped. `require` raises once the one who waits may not ask any more: see `members_changed`.
         """
         if self._failure is not None:
             raise self._failure.with_traceback(None)  # one error for all: what it passed through must not add up
+        if tx_id in self._dropped:
+            raise TransactionDropped
         waiting: asyncio.Future[Committed] = asyncio.get_running_loop().create_future()
         everybody = self._waiting.setdefault(tx_id, {})
         everybody[waiting] = require

@@ -20,7 +20,7 @@ from google.protobuf.message import DecodeError, Message
 from healthchain.identity.msp import Identity, IdentityRefused
 from healthchain.ledger.channel import Channel
 from healthchain.ledger.validate import SignatureCheck
-from healthchain.network.commits import Commits
+from healthchain.network.commits import Commits, TransactionDropped
 from healthchain.network.endorsement import Endorsing
 from healthchain.network.events import chaincode_events, start_block
 from healthchain.network.execution import ChaincodeFailed
@@ -134,7 +134,10 @@ class Gateway:
         found = self._own.ledger.transaction(asked.transaction_id)
         if found is not None:
             return gateway_pb2.CommitStatusResponse(result=_code(found.code), block_number=found.block)
-        committed = await self._commits.wait_for(asked.transaction_id, lambda: self._identified(asked.identity))
+        try:
+            committed = await self._commits.wait_for(asked.transaction_id, lambda: self._identified(asked.identity))
+        except TransactionDropped as dropped:
+            raise GatewayError(Status.ABORTED, str(dropped)) from None
         return gateway_pb2.CommitStatusResponse(result=_code(committed.code), block_number=committed.block)
 
     async def chaincode_events(

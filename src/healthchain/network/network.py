@@ -65,7 +65,9 @@ class Network:
         listed = list(peers.values())
         self._announced = self.channel
         self._committer = Committer(listed, self.verifier, self._committed)
-        self._ordering = OrderingService(listed[0].ledger, orderers, self.verifier, self._committer.deliver, clock)
+        self._ordering = OrderingService(
+            listed[0].ledger, orderers, self.verifier, self._committer.deliver, self.commits.drop, clock
+        )
         self._gateways = {
             name: Gateway(peer, listed, self._ordering, self.commits, self.verifier, self.signer)
             for name, peer in peers.items()

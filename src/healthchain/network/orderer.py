@@ -43,6 +43,8 @@ ENVELOPE_AGE_MS_MAX = 10 * 60 * 1000
 QUORUM_RETRY_S = 0.05
 Deliver = Callable[[common_pb2.Block, Sequence[Header]], Awaitable[None]]
 """Takes a signed block and the headers of its envelopes, which were decoded when they came."""
+Dropped = Callable[[str], None]
+"""Told the id of a transaction that was accepted and will be in no block."""
 
 
 class BroadcastRefused(HealthChainError):
@@ -94,12 +96,14 @@ class OrderingService:
         orderers: Sequence[Orderer],
         verifier: Verifier,
         deliver: Deliver,
+        dropped: Dropped,
         clock_ms: Clock,
     ) -> None:
         self.orderers = orderers
         self._ledger = ledger
         self._verifier = verifier
         self._deliver = deliver
+        self._dropped = dropped
         self._clock_ms = clock_ms
         self._cutter = BlockCutter(ledger.channel.config.batch)
         self._waiting = 0
@@ -184,7 +188,18 @@ class OrderingService:
             self._waiting_bytes -= sum(len(one) for one in batch)
             # Somebody may send one envelope twice: then the second has to be decoded again.
             headers = [self._header(one) for one in batch]
-            await self._deliver(self._make_block(batch), headers)
+            kept = [(one, header) for one, header in zip(batch, headers, strict=True) if self._is_kept(header)]
+            if kept:
+                await self._deliver(self._make_block([one for one, _ in kept]), [header for _, header in kept])
+
+    def _is_kept(self, header: Header) -> bool:
+        """Not if its creator was a member when it came, and is none any more: no block would settle it."""
+        try:
+            self._channel.msps.identify(header.creator)
+        except IdentityRefused:
+            self._dropped(header.tx_id)
+            return False
+        return True
 
     def _header(self, envelope: bytes) -> Header:
         known = self._headers.pop(envelope, None)
