@@ -22,6 +22,8 @@ from fabric_protos.peer.events_pb2_grpc import DeliverStub
 
 import healthchain.network.serving.deliver as deliver_service
 from healthchain.identity.folders import SigningIdentity
+from healthchain.identity.msp import Identity, IdentityRefused
+from healthchain.network.committer import StorageFailed
 from healthchain.wire.block import header_hash, orderer_part, transaction_codes
 
 from .served import SECONDS_MAX, Served, refused, seek_blocks, seek_envelope, serve, stub, until
@@ -143,6 +145,31 @@ def test_who_waits_gets_each_new_block(folder: Path) -> None:
         await north.submit("Put", b"k", b"2")
         async with asyncio.timeout(SECONDS_MAX):
             assert await waiting == [height, height + 1]
+
+    serve(folder, scenario)
+
+
+def test_a_stream_ends_with_the_membership_or_the_network(folder: Path) -> None:
+    async def scenario(served: Served) -> None:
+        north = served.network.peers["north"]
+        unexpired = north.require_unexpired
+        waiting = seek_envelope(served.who(), seek_blocks(2, FOREVER))
+        async with served.channel() as channel:
+            call = stub(DeliverStub, channel).Deliver
+            expiring = asyncio.create_task(status(call, waiting))
+            await until(lambda: served.network.commits._height_changed is not None)
+
+            def expired(identity: Identity) -> None:
+                raise IdentityRefused("the certificate is expired")
+
+            north.require_unexpired = expired  # type: ignore[method-assign]
+            await connect(served.network, folder, "south").submit("Put", b"k", b"v")
+            assert await expiring == common_pb2.FORBIDDEN
+            north.require_unexpired = unexpired  # type: ignore[method-assign]
+            failing = asyncio.create_task(status(call, seek_envelope(served.who(), seek_blocks(3, FOREVER))))
+            await until(lambda: served.network.commits._height_changed is not None)
+            served.network.commits.failed(StorageFailed("a peer cannot write its ledger"))
+            assert await failing == common_pb2.SERVICE_UNAVAILABLE
 
     serve(folder, scenario)
 

@@ -13,6 +13,7 @@ from typing import Any
 import grpc
 import pytest
 
+import healthchain.network.serving.calls as calls
 import healthchain.network.serving.server as server
 from healthchain.errors import BadInput
 from healthchain.identity.certificates import CertificateAuthority
@@ -113,6 +114,21 @@ def test_mutual_tls_lets_in_only_members_tls_clients(folder: Path, certificate: 
             await refused(raw(b""), grpc.StatusCode.INVALID_ARGUMENT)
 
     serve(folder, scenario, client_certificates=True)
+
+
+@pytest.mark.parametrize("method", ["gateway.Gateway/Evaluate", "gateway.Gateway/ChaincodeEvents"])
+def test_a_call_without_a_request_is_cut_off(folder: Path, monkeypatch: pytest.MonkeyPatch, method: str) -> None:
+    monkeypatch.setattr(calls, "REQUEST_S_MAX", 0.2)
+
+    async def scenario(served: Served) -> None:
+        async with served.channel() as channel:
+            raw: Any = channel.stream_stream(f"/{method}")
+            await refused(raw().read(), grpc.StatusCode.DEADLINE_EXCEEDED)
+            ended = raw()
+            await ended.done_writing()
+            await refused(ended.read(), grpc.StatusCode.INVALID_ARGUMENT)
+
+    serve(folder, scenario)
 
 
 def test_streams_left_open_do_not_keep_the_network_from_stopping(folder: Path) -> None:

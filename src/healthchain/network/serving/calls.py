@@ -1,7 +1,8 @@
 """A gRPC method out of a function on messages: decoding, limits, and how a failure leaves.
 
-What a client sends is decoded here and not by gRPC, so that bytes which are no message are an INVALID_ARGUMENT. A
-defect becomes INTERNAL with its kind and place only: its text may quote data. The network goes on.
+Nobody waits for ever for a request that does not come. What comes is decoded here and not by gRPC, so that bytes which
+are no message are an INVALID_ARGUMENT. A defect becomes INTERNAL with its kind and place only: its text may quote data.
+The network goes on.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import aclosing, contextmanager
+from contextlib import aclosing, contextmanager, suppress
 from pathlib import Path
 from typing import NoReturn, TypeAlias, TypeVar
 
@@ -22,6 +23,9 @@ from healthchain.wire.rpc_status import METADATA_KEY, encode_status
 
 Context: TypeAlias = "grpc.aio.ServicerContext[bytes, bytes]"
 Method: TypeAlias = "grpc.RpcMethodHandler[bytes, bytes]"
+
+REQUEST_S_MAX = 60.0
+"""For one request to come, however large it is."""
 
 _Request = TypeVar("_Request", bound=Message)
 
@@ -50,27 +54,20 @@ class Limit:
 def unary(message: type[_Request], run: Callable[[_Request], Awaitable[Message]], limit: Limit) -> Method:
     """One request, one answer."""
 
-    async def answer(encoded: bytes, context: Context) -> bytes:
-        try:
-            with limit.call():
-                return (await run(decoded(message, encoded))).SerializeToString()
-        except Exception as error:  # noqa: BLE001 (the outermost edge)
-            await refuse(context, error)
+    async def serve(context: Context) -> None:
+        request = decoded(message, await _first_request(context))
+        await context.write((await run(request)).SerializeToString())
 
-    return grpc.unary_unary_rpc_method_handler(answer)
+    return _method(serve, limit)
 
 
 def streamed(message: type[_Request], run: Callable[[_Request], AsyncGenerator[Message, None]], limit: Limit) -> Method:
     """One request, answers until the client has enough."""
 
-    async def answer(encoded: bytes, context: Context) -> None:
-        try:
-            with limit.call():
-                await _write_all(run(decoded(message, encoded)), context)
-        except Exception as error:  # noqa: BLE001 (the outermost edge)
-            await refuse(context, error)
+    async def serve(context: Context) -> None:
+        await _write_all(run(decoded(message, await _first_request(context))), context)
 
-    return grpc.unary_stream_rpc_method_handler(answer)
+    return _method(serve, limit)
 
 
 def conversation(
@@ -81,13 +78,21 @@ def conversation(
     A client that sends nothing for `idle_s_max` seconds, with no answer under way, is cut off.
     """
 
+    async def serve(context: Context) -> None:
+        with suppress(StreamEnds):
+            while (encoded := await _next_request(context, idle_s_max)) is not None:
+                await _write_all(run(encoded, context), context)
+
+    return _method(serve, limit)
+
+
+def _method(serve: Callable[[Context], Awaitable[None]], limit: Limit) -> Method:
+    """Every method is a stream for gRPC, which has no other way to end the wait for a request that does not come."""
+
     async def answer(_: AsyncIterator[bytes], context: Context) -> None:
         try:
             with limit.call():
-                while (encoded := await _next_request(context, idle_s_max)) is not None:
-                    await _write_all(run(encoded, context), context)
-        except StreamEnds:
-            return
+                await serve(context)
         except Exception as error:  # noqa: BLE001 (the outermost edge)
             await refuse(context, error)
 
@@ -103,6 +108,14 @@ async def _write_all(answers: AsyncGenerator[Message, None], context: Context) -
     async with aclosing(answers):
         async for one in answers:
             await context.write(one.SerializeToString())
+
+
+async def _first_request(context: Context) -> bytes:
+    """Raises GatewayError."""
+    encoded = await _next_request(context, REQUEST_S_MAX)
+    if encoded is None:
+        raise GatewayError(Status.INVALID_ARGUMENT, "the call ended without a request")
+    return encoded
 
 
 async def _next_request(context: Context, idle_s_max: float) -> bytes | None:

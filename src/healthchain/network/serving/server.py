@@ -6,6 +6,7 @@ async with serving(network, folder, base_port=7051) as addresses:
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
@@ -26,6 +27,7 @@ PORT_MAX = 65535
 LOOPBACK = "127.0.0.1"
 GRACE_S = 1.0
 MESSAGE_BYTES_MAX = 100 << 20
+STREAMS_MAX = 1000  # of one connection; a client's further calls wait for these
 OPTIONS = (
     ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
     ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
@@ -36,6 +38,7 @@ OPTIONS = (
     # A client that is gone without a word is noticed, and its streams end.
     ("grpc.keepalive_time_ms", 60_000),
     ("grpc.keepalive_timeout_ms", 20_000),
+    ("grpc.max_concurrent_streams", STREAMS_MAX),
     ("grpc.so_reuseport", 0),  # a port that another process has is an error
 )
 
@@ -59,10 +62,12 @@ async def serving(
     Raises PortTaken, BadInput or CredentialsMissing.
     """
     ports = organisation_ports(list(network.peers), base_port)
+    servers: list[grpc.aio.Server] = []
     addresses: dict[str, str] = {}
-    async with contextlib.AsyncExitStack() as stack:
+    try:
         for name, wanted in ports.items():
             server = grpc.aio.server(options=OPTIONS)
+            servers.append(server)
             server.add_generic_rpc_handlers(_services(network, name, client_certificates=client_certificates))
             credentials = _tls(network, folder, name, client_certificates=client_certificates)
             try:
@@ -70,9 +75,10 @@ async def serving(
             except RuntimeError:
                 raise PortTaken(f"{host}:{wanted} cannot be listened on: choose others with --base-port") from None
             await server.start()
-            stack.push_async_callback(server.stop, GRACE_S)
             addresses[name] = f"localhost:{port}" if host == LOOPBACK else f"{host}:{port}"
         yield addresses
+    finally:
+        await asyncio.gather(*[one.stop(GRACE_S) for one in servers])
 
 
 def organisation_ports(names: list[str], base_port: int) -> dict[str, int]:
