@@ -8,10 +8,11 @@ import os
 import shlex
 import shutil
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -58,12 +59,22 @@ def evaluate_nothing(folder: Path, address: str) -> grpc.StatusCode:
     return code
 
 
+def send_noise(address: str) -> None:
+    """As whoever scans ports; read until it is hung up on."""
+    with socket.create_connection((address.split(":")[0], int(address.split(":")[1])), SECONDS_MAX) as connection:
+        connection.sendall(bytes(range(256)) * 8)
+        with suppress(ConnectionError):
+            while connection.recv(4096):
+                pass
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_it_serves_until_it_is_stopped(program: Program, made: Path, number: int) -> None:
     with up(made) as (running, ready):
         assert ready["ready"] is True
         assert list(ready["addresses"]) == ORGANISATIONS
         assert evaluate_nothing(made, ready["addresses"][ORG]) is grpc.StatusCode.INVALID_ARGUMENT
+        send_noise(ready["addresses"][ORG])
         other = program("blocks", "--dir", made, "--json")
         assert (other.status, "another process has" in other.document["error"]) == (1, True)
         status, stderr = ended(running, number)
