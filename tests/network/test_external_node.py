@@ -86,7 +86,7 @@ def run_served(folder: Path, scenario: Scenario) -> None:
     async def play() -> None:
         port = free_port()
         async with asyncio.timeout(SECONDS_MAX), chaincode(port):
-            external = External(Endpoint(f"127.0.0.1:{port}", PACKAGE_ID, execute_seconds_max=2))
+            external = External(Endpoint(f"127.0.0.1:{port}", PACKAGE_ID, execute_seconds_max=1))
             chaincodes: dict[str, Chaincode | Service] = {TOY: external, "inner": Toy()}
             async with external, Network.opened(folder, TOPOLOGY, chaincodes, [DEFINITION, INNER]) as network:
                 administrator = connect(network, folder, "north", "administrator", chaincode=LIFECYCLE)
@@ -209,13 +209,11 @@ def test_what_goes_wrong_fails_its_transaction_only(folder: Path) -> None:
             await north.submit("Throw")
         with pytest.raises(EvaluateFailed, match="no rich queries"):
             await text(north, "Query")
-        with pytest.raises(EvaluateFailed, match="timeout expired"):
-            await text(north, "Hang")
         many = [text(north, "Get", f"key {index}") for index in range(50)]
         hanging = [text(north, "Hang") for _ in range(3)]
         answers = await asyncio.gather(*many, *hanging, return_exceptions=True)
         assert answers[:50] == [""] * 50
-        assert all(isinstance(one, EvaluateFailed) for one in answers[50:])
+        assert all(isinstance(one, EvaluateFailed) and "timeout expired" in str(one) for one in answers[50:])
         await do(north, "Put", "k", "v")
         with pytest.raises(EvaluateFailed, match="terminated"):
             await text(north, "Crash")
