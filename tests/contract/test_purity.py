@@ -15,6 +15,7 @@ IMPORTABLE = {
     "__future__",
     "collections.abc",
     "enum",
+    "functools",
     "hashlib",
     "typing",
     "msgspec",

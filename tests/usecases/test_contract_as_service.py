@@ -17,7 +17,7 @@ from healthchain.config import DEFAULT
 from healthchain.contract.ehr import CONTRACT
 from healthchain.identity.folders import OrganisationFolder
 from healthchain.ledger.simulate import Simulator
-from healthchain.network.execution import Invocation
+from healthchain.network.execution import Invocation, Service
 from healthchain.network.external import Endpoint, External
 from healthchain.network.provision import organisation_folder
 from healthchain.records import consenting, erasing
@@ -37,7 +37,7 @@ from .consortium import (
 )
 
 
-class Twice:
+class Twice(Service):
     """Implements `execution.Service`: through the service, and inside as well, which must come to the same."""
 
     def __init__(self, external: External) -> None:

@@ -53,7 +53,7 @@ class Licence(State, frozen=True):
         return self.status is LicenceStatus.ACTIVE and self.start_ms <= now_ms < self.end_ms and act in self.acts
 
 
-LICENCES = Table("licence", Licence)
+LICENCES = Table("licence", Licence, seldom_changed=True)
 
 
 class Issue(Arguments, frozen=True):

@@ -46,7 +46,7 @@ class MemberContact(State, frozen=True):
     contact: str
 
 
-MEMBERS = Table("member", Member)
+MEMBERS = Table("member", Member, seldom_changed=True)
 MEMBER_KEYS = Table("member-key", MemberKey)
 MEMBER_CONTACTS = Table("member-contact", MemberContact)
 MEMBERSHIPS = Table(OBJECT_TYPE, Membership)  # what the network goes by

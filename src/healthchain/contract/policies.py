@@ -147,5 +147,5 @@ def checked(values: Policies) -> Policies:
     return replace(values, roles=roles)
 
 
-POLICIES = Table("policy", Policies)
+POLICIES = Table("policy", Policies, seldom_changed=True)
 IN_FORCE = "in-force"

@@ -43,12 +43,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from typing import Generic, TypeVar
 
 import msgspec
 
 from healthchain.chaincode.stub import MAX_CODE_POINT, Stub, composite_key, split_composite_key
 from healthchain.contract.ids import Event
+
+DECODED_MAX = 1024
 
 _encode = msgspec.json.Encoder().encode
 
@@ -63,15 +66,17 @@ S = TypeVar("S", bound=msgspec.Struct)
 class Table(Generic[S]):
     """All values of one kind; their keys are `composite_key(object_type, attributes)`."""
 
-    def __init__(self, object_type: str, struct: type[S]) -> None:
+    def __init__(self, object_type: str, struct: type[S], *, seldom_changed: bool = False) -> None:
+        """Of what nearly every call reads and hardly any writes, decoded values are kept, by their bytes."""
         self.object_type = object_type
         self._decoder = msgspec.json.Decoder(struct)
+        self._decode = lru_cache(DECODED_MAX)(self._decoder.decode) if seldom_changed else self._decoder.decode
 
     def key(self, *attributes: str) -> str:
         return composite_key(self.object_type, attributes)
 
     def decode(self, value: bytes | None) -> S | None:
-        return None if value is None else self._decoder.decode(value)
+        return None if value is None else self._decode(value)
 
     def get(self, stub: Stub, *attributes: str) -> S | None:
         return self.decode(stub.get_state(self.key(*attributes)))

@@ -8,11 +8,10 @@ simulator is shared between threads, and a simulation sees one height.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
-from typing import NamedTuple, Protocol, runtime_checkable
-
-from fabric_protos.peer import proposal_pb2
+from typing import NamedTuple, Protocol
 
 from healthchain.chaincode.dispatch import Response
 from healthchain.chaincode.stub import Stub
@@ -42,19 +41,20 @@ class Invocation(NamedTuple):
     peer: str
     chaincode: str
     simulator: Simulator
-    signed: proposal_pb2.SignedProposal
+    proposal: bytes
+    signature: bytes
     args: Sequence[bytes]
     call: Callable[[str, Sequence[bytes]], Awaitable[Response]]
 
 
-@runtime_checkable
-class Service(Protocol):
-    """A chaincode in a process of its own."""
+class Service(ABC):
+    """A chaincode in a process of its own. A class, not a protocol: every endorsement asks which kind it has."""
 
+    @abstractmethod
     async def execute(self, invocation: Invocation) -> Response:
         """Raises ChaincodeFailed."""
-        ...
 
+    @abstractmethod
     def only_reads(self, args: Sequence[bytes]) -> bool: ...
 
 
@@ -66,12 +66,13 @@ class Execution:
         peer: str,
         chaincodes: Mapping[str, Chaincode | Service],
         definitions: Mapping[str, ChaincodeDefinition],
-        signed: proposal_pb2.SignedProposal,
+        proposal: bytes,
+        signature: bytes,
     ) -> None:
         self._peer = peer
         self._chaincodes = chaincodes
         self._definitions = definitions
-        self._signed = signed
+        self._proposal, self._signature = proposal, signature
 
     async def run(self, name: str, simulator: Simulator, args: Sequence[bytes]) -> Response:
         """Suspends only in services. Raises ChaincodeFailed."""
@@ -79,7 +80,8 @@ class Execution:
         try:
             if isinstance(chaincode, Service):
                 call = partial(self._call, simulator)
-                return await chaincode.execute(Invocation(self._peer, name, simulator, self._signed, args, call))
+                signed = self._proposal, self._signature
+                return await chaincode.execute(Invocation(self._peer, name, simulator, *signed, args, call))
             return chaincode.invoke(simulator, args)
         except (SimulationFailed, PrivateDataMissing) as failed:
             return Response(500, str(failed), b"")

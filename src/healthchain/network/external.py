@@ -15,7 +15,7 @@ import grpc
 from grpc import aio
 
 from healthchain.chaincode.dispatch import Response
-from healthchain.network.execution import ChaincodeFailed, Invocation
+from healthchain.network.execution import ChaincodeFailed, Invocation, Service
 from healthchain.network.service_stream import ServiceStream
 from healthchain.wire.shim import CONNECT, MESSAGE_BYTES_MAX, Offered
 
@@ -52,8 +52,8 @@ class Endpoint:
     offered: Offered = OFFERED
 
 
-class External:
-    """Implements `execution.Service`, for all peers of this process: one stream for each."""
+class External(Service):
+    """For all peers of this process: one stream for each."""
 
     def __init__(self, endpoint: Endpoint, only_reads: Callable[[Sequence[bytes]], bool] = lambda args: False) -> None:
         self._endpoint = endpoint

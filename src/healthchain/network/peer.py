@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from fabric_protos.peer import chaincode_event_pb2, proposal_pb2, proposal_response_pb2
+from fabric_protos.peer import chaincode_event_pb2, proposal_response_pb2
 
 from healthchain.chaincode.stub import Caller
 from healthchain.errors import HealthChainError
@@ -145,8 +145,8 @@ class Peer:
         self, view: View, definition: ChaincodeDefinition | None, proposal: ParsedProposal, check: SignatureCheck
     ) -> Endorsed:
         simulator = self._simulator(view, proposal, check.identity, definition)
-        signed = proposal_pb2.SignedProposal(proposal_bytes=proposal.bytes_, signature=check.signature)
-        execution = Execution(self.name, self._chaincodes, self.ledger.definitions, signed)
+        signed = proposal.bytes_, check.signature
+        execution = Execution(self.name, self._chaincodes, self.ledger.definitions, *signed)
         done = await execution.run(proposal.chaincode, simulator, proposal.args)
         response = proposal_response_pb2.Response(status=done.status, message=done.message, payload=done.payload)
         if response.status >= ERROR_FROM:

@@ -10,7 +10,7 @@ import asyncio
 from dataclasses import dataclass
 from functools import partial
 
-from fabric_protos.peer import chaincode_pb2, proposal_response_pb2
+from fabric_protos.peer import chaincode_pb2, proposal_pb2, proposal_response_pb2
 from grpc import aio
 
 from healthchain.chaincode.dispatch import Response
@@ -86,7 +86,8 @@ class ServiceStream:
         asked = chaincode_pb2.ChaincodeInput(args=invocation.args).SerializeToString()
         try:
             async with asyncio.timeout(self._execute_seconds_max):
-                await self._send(message(Type.TRANSACTION, key, asked, proposal=invocation.signed))
+                signed = proposal_pb2.SignedProposal(proposal_bytes=invocation.proposal, signature=invocation.signature)
+                await self._send(message(Type.TRANSACTION, key, asked, proposal=signed))
                 return await outcome  # which fails as well if the stream does
         except TimeoutError:
             raise ChaincodeFailed("timeout expired while executing transaction") from None
