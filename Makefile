@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test test-long sdk demo bench docs lock
+.PHONY: help setup check test test-long sdk caliper demo bench docs lock
 
 help: ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(firstword $(MAKEFILE_LIST)) | while IFS='|' read -r name text; do printf '  make %-10s %s\n' "$$name" "$$text"; done
@@ -27,6 +27,10 @@ test-long: $(STAMP) ## run the long tests: crashes, fuzzing, simulation
 
 sdk: ## install Fabric's SDK for Node, with which `make test` then tests the network (needs npm)
 	cd tests/sdk && npm ci --omit=optional --no-update-notifier --loglevel=error
+
+caliper: $(STAMP) ## run Hyperledger Caliper (npm installs 140 MB of it) against the network
+	cd bench/caliper && npm ci --omit=optional --no-update-notifier --loglevel=error
+	$(BIN)/python bench/caliper/run.py
 
 demo: $(STAMP) ## run a consortium of four organisations in one process and walk a patient's records through it
 	$(BIN)/healthchain demo
