@@ -25,8 +25,9 @@ test: $(STAMP) ## run the fast tests
 test-long: $(STAMP) ## run the long tests: crashes, fuzzing, simulation
 	$(BIN)/pytest -q -m "slow or crash or fuzz"
 
-sdk: ## install Fabric's SDK for Node, with which `make test` then tests the network (needs npm)
+sdk: ## install Fabric's SDK and chaincode shim for Node, with which `make test` then tests the network (needs npm)
 	cd tests/sdk && npm ci --omit=optional --no-update-notifier --loglevel=error
+	cd tests/sdk/chaincode && npm ci --omit=optional --no-update-notifier --loglevel=error
 
 caliper: $(STAMP) ## run Hyperledger Caliper (npm installs 140 MB of it) against the network
 	cd bench/caliper && npm ci --omit=optional --no-update-notifier --loglevel=error
