@@ -117,3 +117,14 @@ def test_every_error_class_with_its_status_and_details(folder: Path) -> None:
         assert told["endorse"]["details"] == ["NorthMSP: chaincode response 403, NO: the toy's rules forbid it"]
 
     serve(folder, scenario)
+
+
+def test_mutual_tls_binds_a_block_request_to_the_clients_certificate(folder: Path) -> None:
+    tls = organisation(folder, "south").user("clinician") / "tls"
+    certificates = {"certificate": str(tls / "client.crt"), "key": str(tls / "client.key")}
+
+    async def scenario(served: Served) -> None:
+        told = await program(served, "mutual.mjs", certificates=certificates)
+        assert told == {"own": 0, "other": "Unexpected status response: 400", "none": "Unexpected status response: 400"}
+
+    serve(folder, scenario, client_certificates=True)
