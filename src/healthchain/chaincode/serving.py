@@ -107,6 +107,9 @@ async def serving(contract: Invocable, package_id: str, address: str, tls: TLS |
 
 
 def _bind(server: aio.Server, address: str, tls: TLS | None) -> str:
+    host, _, wanted = address.rpartition(":")
+    if not host or not wanted.isdecimal():  # gRPC would choose what is missing
+        raise AddressUnusable("nothing can be served at this address: give HOST:PORT")
     try:
         if tls is None:
             port = server.add_insecure_port(address)
@@ -119,4 +122,4 @@ def _bind(server: aio.Server, address: str, tls: TLS | None) -> str:
         port = 0
     if not port:
         raise AddressUnusable("nothing can be served at this address: give HOST:PORT of this machine, with a free port")
-    return f"{address.rpartition(':')[0]}:{port}"
+    return f"{host}:{port}"
