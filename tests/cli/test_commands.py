@@ -111,6 +111,7 @@ def test_grant_read_revoke_audit(program: Program, filled: tuple[Path, str]) -> 
     assert [one["time_ms"] for one in entries] == sorted(one["time_ms"] for one in entries)
     printed = program("audit", "patient", *here, "--patient", patient)
     assert printed.stdout.count("\n") == len(entries)
+    assert granted["consent"] in printed.stdout
     assert "TREAT" in printed.stdout
 
 

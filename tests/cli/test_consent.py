@@ -25,8 +25,8 @@ def test_denied_explained_ended(program: Program, filled: tuple[Path, str]) -> N
     assert (by_name["genetic"]["permitted"], by_name["genetic"]["consent"]) == (False, denial)
     assert (by_name["general"]["permitted"], by_name["general"]["consent"]) == (True, permit)
     shown = program("consent", "explain", *about, *only, "nurse").stdout.splitlines()
-    assert len(shown) == 5
-    assert all(f"no   person       {permit}" in line for line in shown)
+    compartments = "general, genetic, mental-health, sexual-and-reproductive-health, substance-use"
+    assert shown == [f"{'CityClinicMSP/clinician/nurse':48} no   person       {permit}  {compartments}"]
     everybody = program("consent", "explain", *about).stdout
     assert "GeneralHospitalMSP/administrator                 no: the consortium's policies\n" in everybody
     assert "CityClinicMSP/clinician " in everybody

@@ -32,14 +32,17 @@ def test_the_glass_is_broken_read_through_and_reviewed(program: Program, filled:
     again = program("emergency", "review", *one, *officer, "--justified")
     assert (again.status, again.stderr.split(":")[1].strip()) == (3, "REVIEW_DECIDED")
     assert program("emergency", "queue", "--dir", folder, *officer).stdout == "no emergencies\n"
-    assert "unjustified" in program("emergency", "list", "--dir", folder, "--patient", patient).stdout
+    listing = ("emergency", "list", "--dir", folder, "--patient", patient)
+    assert "unjustified" in program(*listing).stdout
+    assert program(*listing, "--org", "general-hospital").stdout == program(*listing).stdout
     (listed,) = [
         one
         for one in program.done("sessions", "list", "--dir", folder, "--patient", patient)["sessions"]
         if one["emergency"]
     ]
     assert (listed["reads"], listed["purpose"]) == (3, "ETREAT")
-    assert "emergency" in program("sessions", "list", "--dir", folder, "--patient", patient).stdout
+    shown = program("sessions", "list", "--dir", folder, "--patient", patient).stdout.splitlines()
+    assert any(line.startswith(opened["emergency"]) and line.endswith("emergency") for line in shown)
 
 
 def test_a_reason_is_a_text_and_not_empty(program: Program, filled: tuple[Path, str]) -> None:

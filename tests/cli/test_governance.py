@@ -32,6 +32,7 @@ def test_policies_are_proposed_with_a_sealed_comment_and_change(program: Program
     proposal = proposed(program, folder, "--set", "session_ms_max=60000", "--set", "cell_min=7", *sealed)
     enacted(program, folder, proposal, *VOTERS)
     assert program.done("governance", "policies", *where)["cell_min"] == 7
+    assert "MutualInsuranceMSP               insurer    active     " in program("governance", "members", *where).stdout
     assert "session_ms_max           60000\n" in program("governance", "policies", *where).stdout
     listed = program("governance", "list", *where).stdout
     assert "enacted   GeneralHospitalMSP/administrator" in listed

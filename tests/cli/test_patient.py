@@ -15,7 +15,8 @@ def test_a_guardian_is_appointed_reads_and_ends(program: Program, filled: tuple[
     of = ("--dir", folder, "--patient", patient)
     assert program("patient", "guardians", *of).stdout == "no guardians\n"
     unknown = program("patient", "appoint-guardian", *of, *HOSPITAL, "--scope", "erase")
-    assert (unknown.status, unknown.stderr) == (2, "error: there is no such scope: choose of read, consent, claims\n")
+    assert (unknown.status, unknown.stdout) == (2, "")
+    assert unknown.stderr == "error: there is no such scope: choose one of read, consent, claims\n"
     guardian = program.done("patient", "appoint-guardian", *of, *HOSPITAL, "--scope", "read")["guardian"]
     reading = (*of, *HOSPITAL, "--user", guardian, "--purpose", "PATRQT")
     assert len(json.loads(program("read", *reading).stdout)["entry"]) == 3

@@ -25,13 +25,16 @@ Officer = Annotated[str, typer.Option("--user", help="Who acts for the agency.")
 def publish(
     folder: Folder,
     org: Org,
-    axes: Annotated[
-        Path, typer.Argument(help="JSON: periods, regions, conditions; each a list of code and parts (months, codes).")
-    ],
+    axes: Annotated[Path, typer.Argument(help="A JSON file, as above.")],
     user: Officer = "health-officer",
     json: Json = False,
 ) -> None:
-    """As the agency: count the reports by these axes, suppress, publish to all members."""
+    """As the agency: count the reports by these axes, suppress, publish to all members.
+
+    AXES is like {"periods": [{"code": "winter", "parts": ["2024-01", "2024-02"]}], "regions": [{"code": "US-Boston",
+    "parts": ["US-Boston"]}], "conditions": [{"code": "flu", "parts": ["6142004"]}]}: each code sums up its parts, which
+    are months, regions and conditions as `reports open --json` shows them.
+    """
     import msgspec
 
     from healthchain.app.consortium import opened

@@ -42,11 +42,7 @@ def patient(
 
     with failures(output):
         found = run_async(work())
-        lines = [
-            f"{_when(one.time_ms)}  {one.detail or one.happening:24} {one.user:40} {one.purpose or ''}".rstrip()
-            for one in found
-        ]
-        output.result({"entries": [msgspec.to_builtins(one) for one in found]}, "\n".join(lines))
+        output.result({"entries": [msgspec.to_builtins(one) for one in found]}, "\n".join(map(_line, found)))
 
 
 @app.command(epilog="Example: healthchain audit own --dir consortium --org city-clinic --last 100")
@@ -71,7 +67,10 @@ def own(
 
     with failures(output):
         found = run_async(work())
-        lines = [f"{_when(one.time_ms)}  {one.block:8}  {one.function:28} {one.user:40} {one.code}" for one in found]
+        lines = [
+            f"{_when(one.time_ms)}  {one.block:8}  {one.function:28} {one.user:40} {one.code}  {one.tx_id}"
+            for one in found
+        ]
         output.result({"acts": [asdict(one) for one in found]}, "\n".join(lines) if lines else "no acts")
 
 
@@ -106,6 +105,12 @@ def oversee(folder: Folder, org: Org, json: Json = False) -> None:
             *(f"policies from {_when(one.from_ms)}  {one.tx_id}" for one in found.policies),
         ]
         output.result(msgspec.to_builtins(found), "\n".join(lines))
+
+
+def _line(one: Entry) -> str:
+    """Of several ids the first one: that of what happened, before what it concerns."""
+    what = f"{one.happening} {one.detail}".rstrip()
+    return f"{_when(one.time_ms)}  {what:24} {''.join(one.ids[:1]):22}  {one.user:40} {one.purpose or ''}".rstrip()
 
 
 def _when(time_ms: int) -> str:

@@ -68,7 +68,11 @@ def explain(
     person: Annotated[str | None, typer.Option(help="With --org: for this person.")] = None,
     json: Json = False,
 ) -> None:
-    """As the patient: say who could use the records so, and by which consent. Nothing is opened."""
+    """As the patient: say who could use the records so, and by which consent. Nothing is opened.
+
+    Each line names the rule that decides, the most specific one: that of the person, the role, the organisation, or by
+    default the custodian's own; then its consent, and the compartments.
+    """
     import msgspec
 
     from healthchain.app.consortium import opened
@@ -217,11 +221,15 @@ def _consent_line(one: Consent) -> str:
 
 
 def _explained_lines(one: Explained, names: Mapping[str, str]) -> list[str]:
+    """One for each rule that decided, with the compartments that it decided of."""
     whom = "/".join(filter(None, (one.msp_id, one.role, one.person)))
     if not one.reasons:
         return [f"{whom:48} no: the consortium's policies"]
+    decided: dict[tuple[bool, str, str], list[str]] = {}
+    for reason in one.reasons:
+        rule = reason.permitted, reason.level.value, reason.consent or ""
+        decided.setdefault(rule, []).append(names.get(reason.compartment, reason.compartment))
     return [
-        f"{whom:48} {names.get(reason.compartment, reason.compartment):32} {'yes' if reason.permitted else 'no '}"
-        f"  {reason.level:12} {reason.consent or ''}".rstrip()
-        for reason in one.reasons
+        f"{whom:48} {'yes' if permitted else 'no '}  {level:12} {consent:22}  {', '.join(sorted(compartments))}"
+        for (permitted, level, consent), compartments in decided.items()
     ]

@@ -53,7 +53,10 @@ def open_(
             raise BadInput("the reason is empty: say why the records are needed")
         broken = run_async(work(text))
         facts = {"emergency": broken.id, "review_due_ms": broken.due_ms}
-        output.result(facts, f"emergency {broken.id}, the review is due at {_time(broken.due_ms)}")
+        words = f"emergency {broken.id}, the review is due at {_time(broken.due_ms)}"
+        output.result(
+            facts, f"{words}\nThe records open once the custodian has released their keys: `emergency release`."
+        )
 
 
 @app.command(epilog="Example: healthchain emergency release --dir consortium --org general-hospital")
@@ -79,7 +82,7 @@ def release(folder: Folder, org: Org, user: Clinician = "clinician", json: Json 
 def read(
     folder: Folder, org: Org, patient: Patient, emergency: Id, user: Clinician = "clinician", json: Json = False
 ) -> None:
-    """As the clinician: read all whose keys were released, as a FHIR collection Bundle."""
+    """As the clinician: read all whose keys were released, as a FHIR collection Bundle; none were: an empty one."""
     from healthchain.app.consortium import opened
     from healthchain.records.emergency import enter
     from healthchain.records.reading import as_bundle
@@ -188,16 +191,24 @@ def queue(folder: Folder, org: Org, user: Annotated[str, typer.Option(help="Who 
 
 
 @app.command("list", epilog="Example: healthchain emergency list --dir consortium --patient PSEUDONYM")
-def list_(folder: Folder, patient: Patient, json: Json = False) -> None:
-    """As the patient: list every time that the glass was broken."""
-    from healthchain.app.consortium import opened
+def list_(
+    folder: Folder,
+    patient: Patient,
+    org: Annotated[
+        str | None, typer.Option("--org", help="As the custodian's administrator; default: as the patient.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """As the patient, or the custodian's administrator: list every time that the glass was broken."""
+    from healthchain.app.consortium import ADMINISTRATOR, opened
     from healthchain.records.emergency import list_emergencies
 
     output = Output(as_json=json)
 
     async def work() -> list[ListedEmergency]:
         async with opened(folder) as consortium:
-            return await list_emergencies(consortium.patient(patient), patient)
+            actor = consortium.staff(org, ADMINISTRATOR) if org else consortium.patient(patient)
+            return await list_emergencies(actor, patient)
 
     with failures(output):
         _show(output, run_async(work()))

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from healthchain.contract.amendments import Amendment
     from healthchain.contract.governance import ListedProposal, Outcome, ProposalSummary, ProposalWithVotes
     from healthchain.contract.leaving import Purged
+    from healthchain.contract.members import ListedMember
     from healthchain.contract.policies import Policies
     from healthchain.records.actor import Actor
 
@@ -39,7 +40,8 @@ def propose(
     resume: Annotated[str | None, Member] = None,
     remove: Annotated[str | None, Member] = None,
     values: Annotated[
-        list[str] | None, typer.Option("--set", help="NAME=NUMBER of a policy; more than one makes one proposal.")
+        list[str] | None,
+        typer.Option("--set", help="NAME=NUMBER of a policy, bounds: docs/governance.md; several make one proposal."),
     ] = None,
     new_key: Annotated[bool, typer.Option("--new-key", help="A new encryption key of this organisation.")] = False,
     change: Annotated[
@@ -152,6 +154,26 @@ def show(folder: Folder, org: Org, proposal: Id, json: Json = False) -> None:
         ]
         text = "\n".join((f"{_line(found.proposal)}{about}", *lines))
         output.result(msgspec.to_builtins(found) | {"comments": comments}, text)
+
+
+@app.command(epilog="Example: healthchain governance members --dir consortium --org city-clinic")
+def members(folder: Folder, org: Org, json: Json = False) -> None:
+    """List the members, suspended and removed ones too."""
+    import msgspec
+
+    from healthchain.app.consortium import opened
+    from healthchain.records import governing
+
+    output = Output(as_json=json)
+
+    async def work() -> list[ListedMember]:
+        async with opened(folder) as consortium:
+            return await governing.list_members(_administrator(consortium, org))
+
+    with failures(output):
+        found = run_async(work())
+        lines = [f"{one.msp_id:32} {one.kind:10} {one.standing:10} {one.name}, {one.contact}" for one in found]
+        output.result({"members": msgspec.to_builtins(found)}, "\n".join(lines))
 
 
 @app.command(epilog="Example: healthchain governance policies --dir consortium --org city-clinic")

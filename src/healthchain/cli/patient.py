@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from healthchain.cli.groups import group
-from healthchain.cli.options import Folder, Json, Org, Patient
+from healthchain.cli.options import Folder, Json, Org, Patient, one_of
 from healthchain.cli.output import Output, failures, run_async
 
 if TYPE_CHECKING:
@@ -37,7 +37,6 @@ def appoint_guardian(
     """As the custodian: enrol a guardian, and seal the patient's keys to it where its scope needs them."""
     from healthchain.app.consortium import opened
     from healthchain.contract.guardians import Scope
-    from healthchain.errors import BadInput
     from healthchain.records.actor import now_ms
     from healthchain.records.guardians import Office, appoint
     from healthchain.records.keyring import random_id
@@ -46,10 +45,7 @@ def appoint_guardian(
 
     async def work() -> str:
         async with opened(folder) as consortium:
-            try:
-                scopes = tuple(Scope(one) for one in scope)
-            except ValueError:
-                raise BadInput(f"there is no such scope: choose of {', '.join(Scope)}") from None
+            scopes = tuple(one_of(Scope, one, "scope") for one in scope)
             chosen = guardian or random_id()
             public_key = consortium.enrol_guardian(chosen, org)
             office = Office(chosen, public_key, scopes, now_ms() + days * 24 * 60 * 60 * 1000)

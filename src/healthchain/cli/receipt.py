@@ -27,7 +27,10 @@ def issue(
     folder: Folder,
     patient: Patient,
     kind: Annotated[str, typer.Option(help=f"Of what: {KINDS}.")],
-    subject: Annotated[str, typer.Option("--id", help="Its id; of a disclosure or erasure, its transaction's.")],
+    subject: Annotated[
+        str,
+        typer.Option("--id", help="Its id; of a disclosure or erasure, its transaction's, which `audit own` prints."),
+    ],
     out: Annotated[Path, typer.Option(help="The file to write.")],
     version: Annotated[
         int | None, typer.Option(min=1, help="Of a record; or the how-manieth change, from 1; default: the newest.")

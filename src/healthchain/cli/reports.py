@@ -63,7 +63,12 @@ def file(
 @app.command(
     "list", epilog="Example: healthchain reports list --dir consortium --org health-agency --user health-officer"
 )
-def list_(folder: Folder, org: Org, user: Clinician = "clinician", json: Json = False) -> None:
+def list_(
+    folder: Folder,
+    org: Org,
+    user: Annotated[str, typer.Option("--user", help="Who looks; for an agency health-officer.")] = "clinician",
+    json: Json = False,
+) -> None:
     """List what the hospital filed, or what is addressed to the agency."""
     import msgspec
 
@@ -174,10 +179,6 @@ def overdue(folder: Folder, org: Org, user: Officer = "health-officer", json: Js
 def _state(one: ListedReport) -> str:
     state = "confirmed" if one.acknowledged_ms is not None else "filed"
     return ("withdrawn" if one.withdrawn_ms is not None else state) + (", late" if one.late else "")
-
-
-def _hours(milliseconds: int) -> str:
-    return f"{milliseconds // (60 * 60 * 1000)} h"
 
 
 def _time(time_ms: int) -> str:

@@ -48,4 +48,4 @@ def _line(one: ListedSession) -> str:
         for time in (one.start_ms, one.end_ms if one.closed_ms is None else one.closed_ms)
     )
     how = "emergency" if one.emergency else "delegated" if one.delegated_from else ""
-    return f"{start}  {end}  {one.user:40} {one.role:14} {one.purpose:8} {one.reads:6} reads  {how}".rstrip()
+    return f"{one.id}  {start}  {end}  {one.user:40} {one.role:14} {one.purpose:8} {one.reads:6} reads  {how}".rstrip()

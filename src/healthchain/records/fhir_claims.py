@@ -60,7 +60,7 @@ def parse_claim(resource: bytes) -> ParsedClaim:
     try:
         claim = json.loads(resource, parse_float=Decimal)
         if claim["resourceType"] != "Claim":
-            raise BadInput("this is no FHIR Claim")
+            raise BadInput("this is no FHIR Claim: give one such resource of the Bundle, as JSON")
         items = tuple(_item(one) for one in claim["item"])
         total = _money(claim["total"])
     except (ValueError, KeyError, TypeError, IndexError, ArithmeticError, RecursionError):

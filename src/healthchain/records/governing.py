@@ -31,6 +31,7 @@ from healthchain.contract.governance import (
     proposal_comment,
     vote_comment,
 )
+from healthchain.contract.members import ListedMember
 from healthchain.contract.policies import Policies
 from healthchain.errors import BadInput
 from healthchain.identity.folders import SigningIdentity
@@ -230,10 +231,16 @@ async def _authorities(actor: Actor, msp_id: str) -> set[bytes]:
     return found
 
 
+async def list_members(actor: Actor) -> list[ListedMember]:
+    """Suspended and removed ones too, by MSP id."""
+    return (await actor.ask("members:List", members.List(), members.Members)).members
+
+
 async def _sealed(administrator: Actor, place: str, comment: str | None) -> dict[str, bytes]:
     if comment is None:
         return {}
-    listed = (await administrator.ask("members:List", members.List(), members.Members)).members
-    audience = {one.msp_id: one.public_key for one in listed if one.standing is Standing.ACTIVE}
+    audience = {
+        one.msp_id: one.public_key for one in await list_members(administrator) if one.standing is Standing.ACTIVE
+    }
     context = MessageContext(administrator.channel, place)
     return {place: seal_message(audience, context, comment.encode())}
