@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from healthchain.app.chaincodes import services, stored_connections
 from healthchain.client.gateway import Connection
 from healthchain.config import CHAINCODE, Topology, TopologyInvalid, read_topology, write_topology
 from healthchain.contract import licences, members
@@ -179,15 +180,20 @@ async def opened(
     extra: Sequence[tuple[ChaincodeDefinition, Chaincode | Service]] = (),
     agreed: ChaincodeDefinition | None = None,
 ) -> AsyncIterator[Consortium]:
-    """With chaincodes besides the contract, if given; `agreed` is another definition of the contract to approve.
+    """With the chaincodes that were deployed, and `extra` ones; `agreed` is another definition of the contract.
 
-    Raises what `Network.opened` raises, and TopologyInvalid.
+    Raises what `Network.opened` raises, TopologyInvalid and ChaincodeInvalid.
     """
     topology = stored_topology(folder)
     approved = [agreed or definition(topology), *[one for one, _ in extra]]
-    chaincodes = {CHAINCODE: CONTRACT, **{one.name: chaincode for one, chaincode in extra}}
-    async with Network.opened(folder, topology, chaincodes, approved, progress=progress) as network:
-        yield Consortium(folder, topology, network)
+    async with contextlib.AsyncExitStack() as stack:
+        deployed = services(stored_connections(folder))
+        for one in deployed.values():
+            await stack.enter_async_context(one)
+        added = {one.name: chaincode for one, chaincode in extra}
+        chaincodes: dict[str, Chaincode | Service] = {CHAINCODE: CONTRACT, **deployed, **added}
+        opening = Network.opened(folder, topology, chaincodes, approved, progress=progress)
+        yield Consortium(folder, topology, await stack.enter_async_context(opening))
 
 
 async def initialise(folder: Path, topology: Topology) -> None:

@@ -72,6 +72,11 @@ class External(Service):
     def only_reads(self, args: Sequence[bytes]) -> bool:
         return self._only_reads(args)
 
+    async def reach(self) -> None:
+        """Dial once, as a peer would. Raises ChaincodeFailed."""
+        stream = await self._dialled()
+        await stream.close()
+
     async def execute(self, invocation: Invocation) -> Response:
         stream = await self._stream(invocation.peer)
         if stream.in_flight >= IN_FLIGHT_MAX:
