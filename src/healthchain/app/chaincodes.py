@@ -71,14 +71,17 @@ def services(connections: Mapping[str, Connection]) -> dict[str, External]:
     return {name: External(one.endpoint()) for name, one in connections.items()}
 
 
-def agreed_definition(name: str, version: str, policy: str | None, collections: bytes | None) -> ChaincodeDefinition:
+def agreed_definition(
+    name: str, version: str, policy: str | None, collections: bytes | None, *, init_required: bool = False
+) -> ChaincodeDefinition:
     """`policy` as `wire.policy_text` reads it, `collections` as `wire.collection_file` does. Raises BadInput."""
     if not NAME.fullmatch(name) or len(name) > NAME_MAX or name in RESERVED:
         raise ChaincodeInvalid("a chaincode's name has letters and digits, - and _ between them, and is not taken")
     if not VERSION.fullmatch(version):
         raise ChaincodeInvalid("a version has letters, digits, and . _ + -")
     signed_by = read_policy(policy).SerializeToString() if policy else None
-    return ChaincodeDefinition(name, version, 1, read_collections(collections) if collections else (), signed_by)
+    declared = read_collections(collections) if collections else ()
+    return ChaincodeDefinition(name, version, 1, declared, signed_by, init_required)
 
 
 def require_members(definition: ChaincodeDefinition, members: Sequence[str]) -> None:

@@ -55,6 +55,9 @@ def deploy(
     collections: Annotated[
         Path | None, typer.Option("--collections", help="Private data collections: Fabric's JSON file.")
     ] = None,
+    init: Annotated[
+        bool, typer.Option("--init", help="The first call must be one that initialises it (isInit).")
+    ] = False,
     package_id: Annotated[str, typer.Option("--package-id", help="As which it must register; default: any.")] = "",
     tls_root: Annotated[
         Path | None, typer.Option("--tls-root", help="Who issued the service's certificate, PEM; without: no TLS.")
@@ -69,7 +72,9 @@ def deploy(
 
     output = Output(as_json=json)
     with failures(output):
-        definition = agreed_definition(name, version, policy, _read(collections) if collections else None)
+        definition = agreed_definition(
+            name, version, policy, _read(collections) if collections else None, init_required=init
+        )
         connection = Connection(
             address,
             package_id,

@@ -95,6 +95,14 @@ class Calls:
             self._row(key, value) for key, value in self._simulator.range_states(asked.startKey, asked.endKey)
         )
 
+    def get_state_metadata(self, payload: bytes) -> bytes:
+        """No key has any: see `put_state_metadata`."""
+        decoded(chaincode_shim_pb2.GetStateMetadata, payload)
+        return chaincode_shim_pb2.StateMetadataResult().SerializeToString()
+
+    def put_state_metadata(self, payload: bytes) -> bytes:
+        raise SimulationFailed("this network has no policies of single keys: only a chaincode has one")
+
     def get_query_result(self, payload: bytes) -> bytes:
         raise SimulationFailed("this peer's state database has no rich queries, like Fabric's with LevelDB: use ranges")
 
@@ -191,6 +199,8 @@ ANSWERS: Mapping[Type, Callable[[Calls, bytes], bytes]] = {
     Type.DEL_STATE: Calls.del_state,
     Type.PURGE_PRIVATE_DATA: Calls.purge_private_data,
     Type.WRITE_BATCH_STATE: Calls.write_batch_state,
+    Type.GET_STATE_METADATA: Calls.get_state_metadata,
+    Type.PUT_STATE_METADATA: Calls.put_state_metadata,
     Type.GET_STATE_BY_RANGE: Calls.get_state_by_range,
     Type.GET_QUERY_RESULT: Calls.get_query_result,
     Type.GET_HISTORY_FOR_KEY: Calls.get_history_for_key,

@@ -21,6 +21,9 @@ from healthchain.ledger.private import PrivateDataMissing
 from healthchain.ledger.simulate import SimulationFailed, Simulator
 from healthchain.wire.lifecycle import LIFECYCLE, ChaincodeDefinition, sequence_key
 
+INITIALIZED = "\x00\U0010ffffinitialized"
+"""Fabric's key, in the chaincode's own namespace, for the version that was initialised."""
+
 
 class ChaincodeFailed(HealthChainError):
     """The chaincode gave no response: it cannot be reached, broke off, or took too long."""
@@ -44,6 +47,7 @@ class Invocation(NamedTuple):
     proposal: bytes
     signature: bytes
     args: Sequence[bytes]
+    is_init: bool
     call: Callable[[str, Sequence[bytes]], Awaitable[Response]]
 
 
@@ -74,14 +78,15 @@ class Execution:
         self._definitions = definitions
         self._proposal, self._signature = proposal, signature
 
-    async def run(self, name: str, simulator: Simulator, args: Sequence[bytes]) -> Response:
+    async def run(self, name: str, simulator: Simulator, args: Sequence[bytes], *, is_init: bool = False) -> Response:
         """Suspends only in services. Raises ChaincodeFailed."""
         chaincode = self._chaincodes[name]
         try:
+            _check_initialised(self._definitions.get(name), simulator, is_init=is_init)
             if isinstance(chaincode, Service):
                 call = partial(self._call, simulator)
                 signed = self._proposal, self._signature
-                return await chaincode.execute(Invocation(self._peer, name, simulator, *signed, args, call))
+                return await chaincode.execute(Invocation(self._peer, name, simulator, *signed, args, is_init, call))
             return chaincode.invoke(simulator, args)
         except (SimulationFailed, PrivateDataMissing) as failed:
             return Response(500, str(failed), b"")
@@ -101,6 +106,22 @@ class Execution:
         callee = caller.calling(name, entitled_collections(definition, caller.caller.msp_id))
         callee.read_foreign(LIFECYCLE, sequence_key(name))
         return await self.run(name, callee, args)
+
+
+def _check_initialised(definition: ChaincodeDefinition | None, simulator: Simulator, *, is_init: bool) -> None:
+    """Once for each version that requires it, before any other call (chaincode_support.go). Raises SimulationFailed."""
+    if definition is None or not definition.init_required:
+        if is_init:
+            raise SimulationFailed("the chaincode does not require initialization but is called as init")
+        return
+    version = definition.version.encode()
+    done = simulator.get_state(INITIALIZED) == version
+    if done and is_init:
+        raise SimulationFailed("the chaincode is already initialized but is called as init")
+    if not done and not is_init:
+        raise SimulationFailed("the chaincode has not been initialized for this version: call as init first")
+    if is_init:
+        simulator.put_state(INITIALIZED, version)
 
 
 def entitled_collections(definition: ChaincodeDefinition | None, msp_id: str) -> frozenset[str]:

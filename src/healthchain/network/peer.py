@@ -147,7 +147,7 @@ class Peer:
         simulator = self._simulator(view, proposal, check.identity, definition)
         signed = proposal.bytes_, check.signature
         execution = Execution(self.name, self._chaincodes, self.ledger.definitions, *signed)
-        done = await execution.run(proposal.chaincode, simulator, proposal.args)
+        done = await execution.run(proposal.chaincode, simulator, proposal.args, is_init=proposal.is_init)
         response = proposal_response_pb2.Response(status=done.status, message=done.message, payload=done.payload)
         if response.status >= ERROR_FROM:
             return Endorsed(response, b"", {})

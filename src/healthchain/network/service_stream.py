@@ -83,11 +83,12 @@ class ServiceStream:
         outcome: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
         running = _Running(invocation, Calls(simulator, invocation.chaincode), outcome)
         self._running[key] = running
-        asked = chaincode_pb2.ChaincodeInput(args=invocation.args).SerializeToString()
+        asked = chaincode_pb2.ChaincodeInput(args=invocation.args, is_init=invocation.is_init).SerializeToString()
+        kind = Type.INIT if invocation.is_init else Type.TRANSACTION
         try:
             async with asyncio.timeout(self._execute_seconds_max):
                 signed = proposal_pb2.SignedProposal(proposal_bytes=invocation.proposal, signature=invocation.signature)
-                await self._send(message(Type.TRANSACTION, key, asked, proposal=signed))
+                await self._send(message(kind, key, asked, proposal=signed))
                 return await outcome  # which fails as well if the stream does
         except TimeoutError:
             raise ChaincodeFailed("timeout expired while executing transaction") from None

@@ -37,13 +37,17 @@ class Collection:
 
 @dataclass(frozen=True, slots=True)
 class ChaincodeDefinition:
-    """What the members agreed to run. `signature_policy` None means the channel's Endorsement policy (MAJORITY)."""
+    """What the members agreed to run. `signature_policy` None means the channel's Endorsement policy (MAJORITY).
+
+    With `init_required`, the first call of each version must be one that initialises it.
+    """
 
     name: str
     version: str
     sequence: int
     collections: tuple[Collection, ...]
     signature_policy: bytes | None = None
+    init_required: bool = False
 
 
 def sequence_key(chaincode: str) -> str:
@@ -61,7 +65,7 @@ def definition_writes(definition: ChaincodeDefinition) -> dict[str, bytes]:
         "Sequence": db_pb2.StateData(Int64=definition.sequence),
         "EndorsementInfo": db_pb2.StateData(
             Bytes=chaincode_definition_pb2.ChaincodeEndorsementInfo(
-                version=definition.version, endorsement_plugin="escc"
+                version=definition.version, init_required=definition.init_required, endorsement_plugin="escc"
             ).SerializeToString()
         ),
         "ValidationInfo": db_pb2.StateData(
@@ -99,6 +103,7 @@ def _read_definition(
         sequence=db_pb2.StateData.FromString(sequence).Int64,
         collections=_read_collections(db_pb2.StateData.FromString(collections).Bytes),
         signature_policy=policy.signature_policy.SerializeToString() if by_signatures else None,
+        init_required=info.init_required,
     )
 
 
@@ -112,6 +117,7 @@ def commit_arguments(definition: ChaincodeDefinition) -> bytes:
         validation_plugin="vscc",
         validation_parameter=_application_policy(definition),
         collections=collection_pb2.CollectionConfigPackage.FromString(collection_package(definition.collections)),
+        init_required=definition.init_required,
     ).SerializeToString()
 
 

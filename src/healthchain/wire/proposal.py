@@ -48,6 +48,7 @@ class ParsedProposal(NamedTuple):
     payload_without_transient: bytes
     hash: bytes
     bytes_: bytes  # the whole, which its creator signed
+    is_init: bool = False  # whether the call is to initialise the chaincode
 
 
 def transaction_id(nonce: bytes, creator: bytes) -> str:
@@ -63,6 +64,7 @@ def build_proposal(
     args: Sequence[bytes],
     transient: Mapping[str, bytes],
     timestamp_ns: int,
+    is_init: bool = False,
 ) -> Proposal:
     tx_id = transaction_id(nonce, creator)
     chaincode_id = chaincode_pb2.ChaincodeID(name=chaincode)
@@ -80,7 +82,7 @@ def build_proposal(
     spec = chaincode_pb2.ChaincodeSpec(
         type=chaincode_pb2.ChaincodeSpec.NODE,  # what Fabric's own SDKs send; peers ignore it
         chaincode_id=chaincode_id,
-        input=chaincode_pb2.ChaincodeInput(args=args),
+        input=chaincode_pb2.ChaincodeInput(args=args, is_init=is_init),
     )
     payload = proposal_pb2.ChaincodeProposalPayload(
         input=chaincode_pb2.ChaincodeInvocationSpec(chaincode_spec=spec).SerializeToString(),
@@ -135,6 +137,7 @@ def _parse(proposal_bytes: bytes) -> ParsedProposal:
         payload_without_transient=without_transient,
         hash=proposal_hash(header.channel_header, header.signature_header, without_transient),
         bytes_=proposal_bytes,
+        is_init=spec.input.is_init,
     )
 
 
