@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +19,13 @@ from healthchain.chaincode.serving import serving
 from healthchain.client.errors import EndorseFailed, EvaluateFailed
 from healthchain.client.gateway import Connection
 from healthchain.errors import Refused
+from healthchain.identity.folders import SigningIdentity
+from healthchain.network.execution import Chaincode, Service
 from healthchain.network.external import OFFERED, Endpoint, External
 from healthchain.network.network import Network
+from healthchain.wire.gateway import GatewayError
+from healthchain.wire.lifecycle import LIFECYCLE, ChaincodeDefinition, commit_arguments
+from healthchain.wire.proposal import Proposal, build_proposal
 from healthchain.wire.shim import (
     CONNECT,
     NO_TRANSACTION,
@@ -29,7 +37,19 @@ from healthchain.wire.shim import (
     transaction_key,
 )
 
-from .toy import ALL, DEFINITION, SECONDS_MAX, TOPOLOGY, TOY, Toy, connect
+from .toy import (
+    ALL,
+    DEFINITION,
+    SECONDS_MAX,
+    TOPOLOGY,
+    TOY,
+    Toy,
+    connect,
+    endorse_request,
+    identity,
+    status_request,
+    submit_request,
+)
 
 PACKAGE_ID = "toy:1"
 Scenario = Callable[[Network, Connection], Awaitable[None]]
@@ -247,6 +267,7 @@ WRONG_QUESTIONS = {
     ),
     "an iterator that there is not": (Type.QUERY_STATE_NEXT, chaincode_shim_pb2.QueryStateNext(id="7"), "not found"),
     "a rich query": (Type.GET_QUERY_RESULT, chaincode_shim_pb2.GetQueryResult(query="{}"), "rich"),
+    "a policy of a single key": (Type.PUT_STATE_METADATA, chaincode_shim_pb2.PutStateMetadata(key="k"), "single keys"),
     "a chaincode that there is not": (Type.INVOKE_CHAINCODE, chaincode_pb2.ChaincodeSpec(), "no chaincode"),
     "a write of no known type": (
         Type.WRITE_BATCH_STATE,
@@ -310,3 +331,79 @@ def test_pages_and_writes_exclude_each_other(folder: Path) -> None:
         assert [await north.evaluate("Anything") for _ in range(2)] == [b"fine", b"fine"]
 
     run_talking(folder, talk, scenario)
+
+
+def test_a_definition_that_requires_it_is_initialised_once_before_anything_else(folder: Path) -> None:
+    """A chaincode inside, and one outside, which is told that it is to initialise."""
+    told: list[int] = []
+
+    async def talk(context: Context) -> None:
+        received = await registered(context)
+        while True:
+            told.append(received.type)
+            await context.write(message(Type.COMPLETED, transaction_key(received), OK))
+            encoded = await context.read()
+            if encoded is grpc.aio.EOF:
+                return
+            received = ChaincodeMessage.FromString(encoded)
+
+    agreed = [
+        replace(DEFINITION, version="2", sequence=2, init_required=True),
+        ChaincodeDefinition("inside", "1", 1, (), init_required=True),
+    ]
+
+    async def play() -> None:
+        async with asyncio.timeout(SECONDS_MAX), talking(talk) as address, External(Endpoint(address)) as external:
+            chaincodes: dict[str, Chaincode | Service] = {TOY: external, "inside": Toy()}
+            async with Network.opened(folder, TOPOLOGY, chaincodes, agreed) as network:
+                administrator = connect(network, folder, "north", "administrator", chaincode=LIFECYCLE)
+                for one in agreed:
+                    await administrator.submit("CommitChaincodeDefinition", commit_arguments(one))
+                for one in agreed:
+                    await initialised_once(network, folder, one.name)
+
+    asyncio.run(play())
+    assert told[0] == Type.INIT
+    assert set(told) == {Type.INIT, Type.TRANSACTION}
+
+
+async def initialised_once(network: Network, folder: Path, chaincode: str) -> None:
+    who, gateway = identity(folder, "north"), network.gateway("north")
+
+    async def call(*, is_init: bool) -> None:
+        built = put(who, chaincode, is_init=is_init)
+        payload = (await gateway.endorse(endorse_request(who, built))).prepared_transaction.payload
+        await gateway.submit(submit_request(payload, who.key.sign(payload)))
+        assert (await gateway.commit_status(status_request(who, built.tx_id))).result == 0
+
+    with pytest.raises(GatewayError) as caught:
+        await call(is_init=False)
+    assert "call as init first" in caught.value.details[0].message
+    await call(is_init=True)
+    await call(is_init=False)
+    with pytest.raises(GatewayError) as caught:
+        await call(is_init=True)
+    assert "already initialized" in caught.value.details[0].message
+
+
+def put(who: SigningIdentity, chaincode: str, *, is_init: bool) -> Proposal:
+    return build_proposal(
+        creator=who.serialized,
+        nonce=secrets.token_bytes(24),
+        channel_id=TOPOLOGY.channel,
+        chaincode=chaincode,
+        args=[b"Put", b"k", b"v"],
+        transient={},
+        timestamp_ns=time.time_ns(),
+        is_init=is_init,
+    )
+
+
+def test_a_definition_that_does_not_require_it_is_not_initialised(folder: Path) -> None:
+    async def scenario(network: Network, north: Connection) -> None:
+        asked = endorse_request(north.identity, put(north.identity, TOY, is_init=True))
+        with pytest.raises(GatewayError) as caught:
+            await network.gateway("north").endorse(asked)
+        assert "does not require initialization" in caught.value.details[0].message
+
+    run_served(folder, scenario)

@@ -207,6 +207,9 @@ def test_what_goes_wrong_fails_its_transaction_only(folder: Path) -> None:
     async def scenario(network: Network, north: Connection) -> None:
         with pytest.raises(EndorseFailed, match="the chaincode says no"):
             await north.submit("Throw")
+        assert await text(north, "GetPolicy", "k") == ""
+        with pytest.raises(EndorseFailed, match="no policies of single keys"):
+            await do(north, "SetPolicy", "k", "00")
         with pytest.raises(EvaluateFailed, match="no rich queries"):
             await text(north, "Query")
         many = [text(north, "Get", f"key {index}") for index in range(50)]
