@@ -72,6 +72,8 @@ class Claim:
     appeal_ms: int = 0
     adjudications: int = 0
     outcome: str = ""
+    due_ms: int = 0  # when the payer must have acted
+    settled: bool = False
 
 
 @dataclass
@@ -261,7 +263,7 @@ class Model:
         """By a claim that stands: neither withdrawn nor denied for good."""
         for one in self.claims.values():
             over = one.state == "closed" or (one.state == "denied" and self.now_ms >= one.appeal_ms)
-            gone = one.state == "withdrawn" or (over and one.outcome == "denied")
+            gone = (one.state == "withdrawn" and not one.settled) or (over and one.outcome == "denied")
             if one.token == token and not gone:
                 return True
         return False

@@ -26,6 +26,7 @@ from healthchain.chaincode.stub import Caller
 from healthchain.errors import HealthChainError, Refused
 
 from .agreement_model import (
+    ANSWER_MS,
     APPEAL_MS,
     GUARDIAN,
     PROPOSAL_MS,
@@ -502,12 +503,16 @@ class Agreement(RuleBasedStateMachine):
         allowed = self.model.acts(by) and step in STEPS.get(claim.state, {})
         if step == "appeal":
             allowed = allowed and self.model.now_ms < claim.appeal_ms
+        if step == "withdraw" and claim.state in ("adjudicated", "appealed", "final"):
+            allowed = self.model.acts(by) and self.model.now_ms >= claim.due_ms  # the payer is silent
         if step == "deny" and claim.outcome == "approved":
             allowed = False
         after = claim.adjudications + (step in ("approve", "deny"))
         self.attempt(allowed, by, *_claim_call(claim_id, step, max(after, 1)))
         if allowed:
-            claim.state, claim.adjudications = STEPS[claim.state][step], after
+            claim.state = "withdrawn" if step == "withdraw" else STEPS[claim.state][step]
+            claim.adjudications, claim.due_ms = after, self.model.now_ms + ANSWER_MS
+            claim.settled = claim.settled or step == "settle"
             if step in ("approve", "deny"):
                 claim.outcome = {"approve": "approved", "deny": "denied"}[step]
             if claim.state in ("adjudicated", "denied"):
