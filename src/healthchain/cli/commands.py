@@ -22,6 +22,7 @@ from healthchain.cli import (
     claims,
     consent,
     emergency,
+    fabric,
     governance,
     licences,
     network,
@@ -63,6 +64,7 @@ app.add_typer(chaincode.app, name="chaincode")
 app.add_typer(consent.app, name="consent")
 app.add_typer(claims.app, name="claims")
 app.add_typer(emergency.app, name="emergency")
+app.add_typer(fabric.app, name="fabric")
 app.add_typer(governance.app, name="governance")
 app.add_typer(licences.app, name="licences")
 app.add_typer(patient.app, name="patient")
@@ -77,6 +79,7 @@ def run(arguments: Sequence[str]) -> int:
     try:
         try:
             os.umask(0o077)  # a consortium's folder is its owner's: names of folders in it are pseudonyms
+            os.environ.setdefault("GRPC_VERBOSITY", "ERROR")  # or who scans a port writes a line; read at import
             status = app(args=list(arguments) or ["--help"], prog_name="healthchain", standalone_mode=False)
         except Exception as error:  # noqa: BLE001 (the outermost edge)
             _usage_or_defect(output, error)

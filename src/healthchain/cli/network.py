@@ -26,9 +26,6 @@ def up(
     json: Json = False,
 ) -> None:
     """Run the network in the foreground and serve Fabric's protocol, one port an organisation, until Ctrl-C."""
-    import os
-
-    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")  # or whoever scans ports writes a line each; read at import
     from healthchain.app.up import up as serve
 
     output = Output(as_json=json)
