@@ -71,7 +71,12 @@ def start(*arguments: str | Path, **options: Any) -> subprocess.Popen[str]:
     )
 
 
-def process(*arguments: str | Path, environment: Mapping[str, str] | None = None, **options: Any) -> Ended:
+def process(
+    *arguments: str | Path,
+    environment: Mapping[str, str] | None = None,
+    seconds_max: float = SECONDS_MAX,
+    **options: Any,
+) -> Ended:
     with start(*arguments, env={**os.environ, **(environment or {})}, **options) as running:
-        stdout, stderr = running.communicate(timeout=SECONDS_MAX)
+        stdout, stderr = running.communicate(timeout=seconds_max)
     return Ended(running.returncode, stdout or "", stderr or "")

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from healthchain.app.chaincodes import services, stored_connections
-from healthchain.client.gateway import Connection
+from healthchain.client.gateway import Connection, GatewayService
+from healthchain.client.remote import Endpoint, RemoteGateway, channel
 from healthchain.config import CHAINCODE, Topology, TopologyInvalid, read_topology, write_topology
 from healthchain.contract import licences, members
 from healthchain.contract.codes import Code
 from healthchain.contract.ehr import CONTRACT
 from healthchain.contract.ids import COLLECTIONS, Kind
 from healthchain.errors import BadInput, Refused
+from healthchain.fabric.nodes import is_fabric, read_settings
+from healthchain.fabric.nodes import members as fabric_members
 from healthchain.identity.folders import write_private
 from healthchain.network.execution import Chaincode, Service
 from healthchain.network.network import LOCK, Network, Progress, folder_lock
@@ -31,6 +34,8 @@ OWN_NAMES = frozenset((TOPOLOGY, f"{TOPOLOGY}.new", f"{GENESIS}.new", LOCK, "org
 """What an interrupted `initialise` may have left."""
 ADMINISTRATOR = "administrator"
 CLINICIAN = "clinician"
+Gateways = Callable[[str], GatewayService]
+"""An organisation's gateway, by its name."""
 LICENSED_MS = 10 * 365 * 24 * 60 * 60 * 1000
 
 
@@ -38,16 +43,29 @@ class FolderTaken(BadInput):
     """There is a network in the folder already."""
 
 
+class NotEmbedded(BadInput):
+    """What was asked for is in the ledgers of the embedded network, which is not what runs here."""
+
+
 class Consortium:
     """Open with `opened`. Organisations and users go by the names of the topology, patients by their pseudonyms."""
 
-    def __init__(self, folder: Path, topology: Topology, network: Network) -> None:
+    def __init__(self, folder: Path, topology: Topology, gateway: Gateways, network: Network | None = None) -> None:
+        """`network` is the embedded one, if that is where the gateways are."""
         self.folder = folder
         self.topology = topology
-        self.network = network
+        self._gateway = gateway
+        self._network = network
         self._keyrings = {
             one.name: Keyring(organisation_folder(folder, topology, one.name)) for one in topology.organisations
         }
+
+    @property
+    def network(self) -> Network:
+        """The embedded network. Raises NotEmbedded."""
+        if self._network is None:
+            raise NotEmbedded("this consortium runs on Fabric, whose ledgers are its peers': ask those")
+        return self._network
 
     def keyring(self, organisation: str) -> Keyring:
         self.topology.organisation(organisation)
@@ -114,13 +132,17 @@ class Consortium:
 
     def connection(self, organisation: str, user: str, chaincode: str) -> Connection:
         identity = self.keyring(organisation).identity(user)
-        gateway, channel = self.network.gateway(organisation), self.topology.channel
-        return Connection(gateway, identity, channel, chaincode, sign=self.network.signer.sign)
+        sign = self._network.signer.sign if self._network else None
+        return Connection(self._gateway(organisation), identity, self.topology.channel, chaincode, sign=sign)
 
     async def found(self) -> None:
-        """Define the contract, list and license the members. What an earlier attempt did is left alone."""
-        first = self.topology.organisations[0].name
+        """Define the contract, then `establish`. What an earlier attempt did is left alone."""
         await self.define(definition(self.topology))
+        await self.establish()
+
+    async def establish(self) -> None:
+        """List and license the members. What an earlier attempt did is left alone."""
+        first = self.topology.organisations[0].name
         founders = tuple(
             members.Founder(
                 msp_id=one.msp_id,
@@ -155,7 +177,8 @@ class Consortium:
         agency = next(one for one in self.topology.organisations if one.kind == "agency")
         officer = self.staff(agency.name, ADMINISTRATOR)
         now = now_ms()
-        for holder in license_holders(self.topology):
+        licensed = {one.holder for one in await licensing.list_licences(officer)}  # or perhaps suspended since
+        for holder in [one for one in license_holders(self.topology) if one not in licensed]:
             await licensing.license_holder(officer, holder, now, now + LICENSED_MS)
 
 
@@ -182,9 +205,13 @@ async def opened(
 ) -> AsyncIterator[Consortium]:
     """With the chaincodes that were deployed, and `extra` ones; `agreed` is another definition of the contract.
 
-    Raises what `Network.opened` raises, TopologyInvalid and ChaincodeInvalid.
+    Raises what `Network.opened` raises, TopologyInvalid and ChaincodeInvalid. On Fabric only the folder counts.
     """
     topology = stored_topology(folder)
+    if is_fabric(folder):
+        async with _on_fabric(folder, topology) as consortium:
+            yield consortium
+        return
     approved = [agreed or definition(topology), *[one for one, _ in extra]]
     async with contextlib.AsyncExitStack() as stack:
         deployed = services(stored_connections(folder))
@@ -193,7 +220,24 @@ async def opened(
         added = {one.name: chaincode for one, chaincode in extra}
         chaincodes: dict[str, Chaincode | Service] = {CHAINCODE: CONTRACT, **deployed, **added}
         opening = Network.opened(folder, topology, chaincodes, approved, progress=progress)
-        yield Consortium(folder, topology, await stack.enter_async_context(opening))
+        network = await stack.enter_async_context(opening)
+        yield Consortium(folder, topology, network.gateway, network)
+
+
+@contextlib.asynccontextmanager
+async def _on_fabric(folder: Path, topology: Topology) -> AsyncIterator[Consortium]:
+    """Through the gateways of Fabric's peers; each organisation asks its own first."""
+    async with contextlib.AsyncExitStack() as stack:
+        channels = {
+            one.name: await stack.enter_async_context(channel(Endpoint(one.peer, one.credentials.tls_authority())))
+            for one in fabric_members(folder, topology, read_settings(folder))
+        }
+
+        def gateway(organisation: str) -> RemoteGateway:
+            others = [there for name, there in channels.items() if name != organisation]
+            return RemoteGateway([channels[organisation], *others])
+
+        yield Consortium(folder, topology, gateway)
 
 
 async def initialise(folder: Path, topology: Topology) -> None:

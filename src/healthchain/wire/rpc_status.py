@@ -5,8 +5,11 @@ Built by hand: its Python module is in none of the packages that the project nee
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from fabric_protos.gateway import gateway_pb2
 from google.protobuf.any_pb2 import Any
+from google.protobuf.message import DecodeError
 
 from healthchain.wire.gateway import ErrorDetail, GatewayError
 
@@ -21,6 +24,16 @@ def encode_status(error: GatewayError) -> bytes:
     parts = [_tag(CODE, VARINT) + _varint(error.status), _delimited(MESSAGE, error.message.encode())]
     parts += [_delimited(DETAILS, _any(one)) for one in error.details]
     return b"".join(parts)
+
+
+def decode_details(encoded: bytes) -> tuple[ErrorDetail, ...]:
+    """Of pb(google.rpc.Status), those that are a gateway's; none if it does not decode."""
+    try:
+        packed = [Any.FromString(body) for number, body in _delimited_fields(encoded) if number == DETAILS]
+        told = [gateway_pb2.ErrorDetail.FromString(one.value) for one in packed if one.type_url == DETAIL_URL]
+    except (DecodeError, UnicodeDecodeError, IndexError):
+        return ()
+    return tuple(ErrorDetail(one.address, one.msp_id, one.message) for one in told)
 
 
 def _any(detail: ErrorDetail) -> bytes:
@@ -43,3 +56,26 @@ def _varint(value: int) -> bytes:
         value >>= 7
     encoded.append(value)
     return bytes(encoded)
+
+
+def _delimited_fields(encoded: bytes) -> Iterator[tuple[int, bytes]]:
+    """Number and body of each; numbers in between are passed over. Raises DecodeError or IndexError."""
+    place = 0
+    while place < len(encoded):
+        tag, place = _read_varint(encoded, place)
+        value, place = _read_varint(encoded, place)
+        if tag & 7 == DELIMITED:
+            yield tag >> 3, encoded[place : place + value]
+            place += value
+        elif tag & 7 != VARINT:
+            raise DecodeError("a status has only numbers, texts and messages")
+
+
+def _read_varint(encoded: bytes, place: int) -> tuple[int, int]:
+    value = shift = 0
+    while True:
+        value |= (encoded[place] & 0x7F) << shift
+        shift += 7
+        place += 1
+        if encoded[place - 1] < 0x80:
+            return value, place

@@ -1,0 +1,152 @@
+"""A consortium on a real Fabric network: made, started, stopped, looked at. Its ledgers are those of Fabric's peers."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import os
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from healthchain.app.consortium import (
+    ADMINISTRATOR,
+    TOPOLOGY,
+    Consortium,
+    FolderTaken,
+    definition,
+    opened,
+    stored_topology,
+)
+from healthchain.client.errors import EndorseFailed
+from healthchain.config import CHAINCODE, Topology, write_topology
+from healthchain.errors import Refused
+from healthchain.fabric import deploying, nodes, processes
+from healthchain.fabric.channel import fabric_block
+from healthchain.fabric.configs import write_configs
+from healthchain.fabric.nodes import Member, Settings
+from healthchain.fabric.package import write_builder, write_package
+from healthchain.fabric.tools import eventually
+from healthchain.identity.folders import write_private
+from healthchain.network.provision import GENESIS, create, organisation_folder, read_genesis_block
+from healthchain.records.keyring import Keyring
+
+GOSSIP_S_MAX = 60.0
+ORDERER, PEER, SERVICE = "orderer", "peer", "chaincode"
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class NodeStatus:
+    organisation: str
+    node: str
+    address: str
+    running: bool
+
+
+def init(folder: Path, topology: Topology, settings: Settings) -> None:
+    """Credentials, keys and block 0. Raises BadInput."""
+    nodes.require_possible(topology, settings)
+    if folder.exists() and any(folder.iterdir()):
+        raise FolderTaken("the folder is not empty: choose an empty one, or one that does not exist yet")
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    write_private(folder / TOPOLOGY, write_topology(topology).encode())
+    nodes.write_settings(folder, settings)
+    for one in topology.organisations:
+        Keyring(organisation_folder(folder, topology, one.name)).create()
+    create(folder, topology, datetime.datetime.now(datetime.UTC))
+    block = fabric_block(read_genesis_block(folder), nodes.members(folder, topology, settings), settings.consensus)
+    write_private(folder / GENESIS, block.SerializeToString(deterministic=True))
+
+
+async def up(folder: Path, programs: Path, say: Say) -> None:
+    """Start what does not run, deploy what is not deployed, found the consortium if nobody did.
+
+    Raises BadInput, or FabricFailed, which names a process that did not stay.
+    """
+    nodes.require_programs(programs)
+    folder, programs = nodes.absolute(folder), nodes.absolute(programs)
+    try:
+        await _up(folder, programs, say)
+    except nodes.FabricFailed as failed:
+        gone = [f"{one.organisation}'s {one.node}" for one in status(folder) if not one.running]
+        if not gone:
+            raise
+        log = folder / nodes.FOLDER / "ORGANISATION" / "NODE.log"
+        raise nodes.FabricFailed(f"does not run: {', '.join(gone)}; see {log} ({failed})") from None
+
+
+async def _up(folder: Path, programs: Path, say: Say) -> None:
+    settings, topology = nodes.read_settings(folder), stored_topology(folder)
+    members = nodes.members(folder, topology, settings)
+    builder = write_builder(folder / nodes.FOLDER / "builder")
+    for one in members:
+        write_configs(one, builder)
+        _start(one, ORDERER, [str(programs / "orderer")])
+        _start(one, PEER, [str(programs / "peer"), "node", "start"])
+    say(f"{len(members)} orderers ({settings.consensus}) and {len(members)} peers started")
+    await deploying.join(programs, members, topology.channel, folder / GENESIS)
+    say(f"all joined the channel {topology.channel}")
+    agreed = definition(topology)
+    package_ids = await asyncio.gather(*(_install(programs, one, f"{CHAINCODE}_{agreed.version}") for one in members))
+    collections = folder / nodes.FOLDER / "collections.json"
+    deploying.write_collections(collections, agreed)
+    await deploying.agree(programs, members, topology.channel, agreed, package_ids, collections)
+    say(f"the contract is installed, approved and committed: version {agreed.version}, sequence {agreed.sequence}")
+    async with opened(folder) as consortium:
+        await eventually(consortium.establish, EndorseFailed, seconds_max=GOSSIP_S_MAX)
+        for member in members:
+            await eventually(partial(_endorsed, consortium, member.name), EndorseFailed, seconds_max=GOSSIP_S_MAX)
+    say("the consortium is founded, and every peer knows the others")
+
+
+def down(folder: Path) -> int:
+    """How many processes of this network ended. Raises BadInput."""
+    members = nodes.members(folder, stored_topology(folder), nodes.read_settings(folder))
+    return processes.stop([_pid_file(one, node) for node in (PEER, SERVICE, ORDERER) for one in members])
+
+
+def status(folder: Path) -> list[NodeStatus]:
+    """Raises BadInput."""
+    return [
+        NodeStatus(one.name, node, address, processes.running(_pid_file(one, node)) is not None)
+        for one in nodes.members(folder, stored_topology(folder), nodes.read_settings(folder))
+        for node, address in ((PEER, one.peer), (ORDERER, one.orderer), (SERVICE, one.chaincode))
+    ]
+
+
+async def _endorsed(consortium: Consortium, organisation: str) -> None:
+    """Endorsed as the policy asks, and not submitted: a peer that was just started does not know the others yet."""
+    administrator = consortium.staff(organisation, ADMINISTRATOR)
+    with suppress(Refused):  # of a member that was suspended
+        await administrator.connection.proposal("members:List", b"{}").endorse()
+
+
+async def _install(programs: Path, member: Member, label: str) -> str:
+    """The package, and the service that it leads to."""
+    package, package_id = write_package(member, label)
+    await deploying.install(programs, member, package, package_id)
+    tls = member.credentials.peer / "tls"
+    options = {
+        "--address": member.chaincode,
+        "--package-id": package_id,
+        "--tls-cert": str(tls / "server.crt"),
+        "--tls-key": str(tls / "server.key"),
+        "--tls-client-ca": str(tls / "ca.crt"),
+    }
+    serve = [sys.executable, "-m", "healthchain.cli", "chaincode", "serve"]
+    _start(member, SERVICE, [*serve, *(part for option in options.items() for part in option)])
+    return package_id
+
+
+def _start(member: Member, node: str, arguments: list[str]) -> None:
+    kept = {name: value for name in ("PATH", "HOME", "PYTHONPATH") if (value := os.environ.get(name))}
+    environment = {**kept, "FABRIC_CFG_PATH": str(member.folder / node), "FABRIC_LOGGING_SPEC": "warning"}
+    processes.start(_pid_file(member, node), member.folder / f"{node}.log", arguments, environment)
+
+
+def _pid_file(member: Member, node: str) -> Path:
+    return member.folder / f"{node}.pid"

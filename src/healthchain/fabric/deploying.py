@@ -1,0 +1,104 @@
+"""From started nodes to an agreed contract: all join, each organisation installs and approves, one commits.
+
+Each step looks first at what is done already, so that all of it may be repeated.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from healthchain.fabric.nodes import FabricFailed, Member
+from healthchain.fabric.tools import Tools, eventually
+from healthchain.wire.lifecycle import ChaincodeDefinition, Collection
+
+JOINED = "Status: 20"  # osnadmin's, for HTTP 200 and 201
+
+
+async def join(programs: Path, members: Sequence[Member], channel: str, block: Path) -> None:
+    """Raises FabricFailed."""
+    await asyncio.gather(*(_join_orderer(Tools(programs, one), channel, block) for one in members))
+    await asyncio.gather(*(_join_peer(Tools(programs, one), channel, block) for one in members))
+
+
+async def _join_orderer(tools: Tools, channel: str, block: Path) -> None:
+    async def joined() -> str:
+        told = await tools.osnadmin("channel", "list", "--channelID", channel)
+        if JOINED not in told:
+            told = await tools.osnadmin("channel", "join", "--channelID", channel, "--config-block", str(block))
+        if JOINED not in told:
+            raise FabricFailed(f"an orderer does not join the channel: {told.strip()}")
+        return told
+
+    await eventually(joined)
+
+
+async def _join_peer(tools: Tools, channel: str, block: Path) -> None:
+    listed = await eventually(lambda: tools.peer("channel", "list"))
+    if channel not in listed.split():
+        await tools.peer("channel", "join", "-b", str(block))
+
+
+async def install(programs: Path, member: Member, package: Path, package_id: str) -> None:
+    tools = Tools(programs, member)
+    if package_id not in await tools.peer("lifecycle", "chaincode", "queryinstalled"):
+        await tools.peer("lifecycle", "chaincode", "install", str(package))
+
+
+async def agree(
+    programs: Path,
+    members: Sequence[Member],
+    channel: str,
+    definition: ChaincodeDefinition,
+    package_ids: Sequence[str],
+    collections: Path,
+) -> None:
+    """Approve for each organisation and commit; `collections` is as `write_collections` leaves it.
+
+    Raises FabricFailed.
+    """
+    first = Tools(programs, members[0])
+    scope = ("-C", channel, "-n", definition.name)
+    if await _is_committed(first, scope, definition):
+        return
+    terms = ("-v", definition.version, "--sequence", str(definition.sequence), "--collections-config", str(collections))
+    orderer = ("-o", members[0].orderer, "--tls", "--cafile", str(members[0].tls_root))
+    approving = ("lifecycle", "chaincode", "approveformyorg", *orderer, *scope, *terms)
+    for one, package_id in zip(members, package_ids, strict=True):
+        tools = Tools(programs, one)
+
+        async def approved(tools: Tools = tools, package_id: str = package_id) -> str:
+            return await tools.peer(*approving, "--package-id", package_id)
+
+        await eventually(approved)  # until the orderers have a leader
+    peers = [part for one in members for part in ("--peerAddresses", one.peer, "--tlsRootCertFiles", str(one.tls_root))]
+    await first.peer("lifecycle", "chaincode", "commit", *orderer, *scope, *terms, *peers)
+
+
+async def _is_committed(tools: Tools, scope: Sequence[str], definition: ChaincodeDefinition) -> bool:
+    try:
+        told = await tools.peer("lifecycle", "chaincode", "querycommitted", *scope)
+    except FabricFailed as failed:
+        if "404" in str(failed) or "not defined" in str(failed):
+            return False
+        raise
+    return f"Version: {definition.version}, Sequence: {definition.sequence}" in told
+
+
+def write_collections(path: Path, definition: ChaincodeDefinition) -> None:
+    path.write_text(json.dumps([_described(one) for one in definition.collections], indent=1))
+
+
+def _described(collection: Collection) -> dict[str, object]:
+    """As `wire.lifecycle.collection_package` encodes it."""
+    return {
+        "name": collection.name,
+        "policy": f"OR({', '.join(repr(f'{one}.member') for one in collection.member_msp_ids)})",
+        "requiredPeerCount": 0,
+        "maxPeerCount": len(collection.member_msp_ids),
+        "blockToLive": 0,
+        "memberOnlyRead": True,
+        "memberOnlyWrite": True,
+    }

@@ -1,0 +1,138 @@
+"""What a Fabric network here consists of: its settings, and each organisation's nodes, ports and files.
+
+DIR/fabric/settings.json, channel.block, collections.json, builder/
+DIR/fabric/ORGANISATION/{orderer,peer}/     configuration and ledgers
+DIR/fabric/ORGANISATION/{orderer,peer,chaincode}.{pid,log}
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+import msgspec
+
+from healthchain.config import ORGANISATIONS_MAX, Topology
+from healthchain.errors import BadInput, HealthChainError
+from healthchain.identity.folders import OrganisationFolder, write_private
+from healthchain.network.provision import organisation_folder
+
+FOLDER = "fabric"
+SETTINGS = "settings.json"
+HOST = "localhost"
+BASE_PORT, PORT_STEP = 7051, 20
+BFT_ORDERERS_MIN = 4  # one of them may fail
+PROGRAMS = ("orderer", "peer", "osnadmin")
+
+
+class Consensus(StrEnum):
+    """How the orderers agree: on crashes only, or also on members that lie (SmartBFT)."""
+
+    RAFT = "raft"
+    BFT = "bft"
+
+
+class FabricFailed(HealthChainError):
+    """One of Fabric's programs did not do what it was asked; the text ends with what it said last."""
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    consensus: Consensus
+    base_port: int
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One organisation's peer, orderer and chaincode service; each port is of `HOST`."""
+
+    name: str
+    credentials: OrganisationFolder
+    folder: Path
+    port: int
+
+    @property
+    def msp_id(self) -> str:
+        return self.credentials.msp_id
+
+    @property
+    def peer(self) -> str:
+        return f"{HOST}:{self.port}"
+
+    @property
+    def orderer_port(self) -> int:
+        return self.port + 1
+
+    @property
+    def orderer(self) -> str:
+        return f"{HOST}:{self.orderer_port}"
+
+    @property
+    def orderer_admin(self) -> str:
+        return f"{HOST}:{self.port + 2}"
+
+    @property
+    def chaincode(self) -> str:
+        return f"{HOST}:{self.port + 3}"
+
+    @property
+    def chaincode_callback(self) -> str:
+        """Where the peer would listen for chaincodes that it started itself; there are none."""
+        return f"{HOST}:{self.port + 4}"
+
+    @property
+    def tls_root(self) -> Path:
+        return self.credentials.peer / "tls" / "ca.crt"
+
+
+def absolute(path: Path) -> Path:
+    """As nodes need it, which run in folders of their own."""
+    return Path(os.path.abspath(path))
+
+
+def is_fabric(folder: Path) -> bool:
+    """Whether the consortium in the folder runs on Fabric, not in one process."""
+    return (folder / FOLDER / SETTINGS).exists()
+
+
+def members(folder: Path, topology: Topology, settings: Settings) -> list[Member]:
+    root = absolute(folder)
+    return [
+        Member(
+            one.name,
+            organisation_folder(root, topology, one.name),
+            root / FOLDER / one.name,
+            settings.base_port + PORT_STEP * index,
+        )
+        for index, one in enumerate(topology.organisations)
+    ]
+
+
+def write_settings(folder: Path, settings: Settings) -> None:
+    write_private(folder / FOLDER / SETTINGS, msgspec.json.encode(settings))
+
+
+def read_settings(folder: Path) -> Settings:
+    """Raises BadInput."""
+    try:
+        return msgspec.json.decode((folder / FOLDER / SETTINGS).read_bytes(), type=Settings)
+    except FileNotFoundError:
+        raise BadInput("there is no Fabric network in this folder: make one with `healthchain fabric init`") from None
+    except msgspec.DecodeError:
+        raise BadInput(f"{FOLDER}/{SETTINGS} in the folder is damaged: restore it") from None
+
+
+def require_possible(topology: Topology, settings: Settings) -> None:
+    """Raises BadInput for settings that no network can be made with."""
+    if settings.consensus == Consensus.BFT and len(topology.organisations) < BFT_ORDERERS_MIN:
+        raise BadInput(f"SmartBFT needs {BFT_ORDERERS_MIN} organisations or more: choose --consensus raft")
+    if not 1024 <= settings.base_port <= 65535 - PORT_STEP * ORGANISATIONS_MAX:
+        raise BadInput("the base port is too low or too high: choose one from 1024 to 64535")
+
+
+def require_programs(programs: Path) -> None:
+    """Raises BadInput."""
+    missing = [name for name in PROGRAMS if not (programs / name).is_file()]
+    if missing:
+        raise BadInput(f"the folder of --bin lacks {', '.join(missing)}: give the one with Fabric's released programs")
