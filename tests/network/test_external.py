@@ -18,6 +18,7 @@ from fabric_protos.peer import chaincode_pb2, chaincode_shim_pb2, proposal_respo
 from healthchain.chaincode.serving import serving
 from healthchain.client.errors import EndorseFailed, EvaluateFailed
 from healthchain.client.gateway import Connection
+from healthchain.config import CHAINCODE
 from healthchain.errors import Refused
 from healthchain.identity.folders import SigningIdentity
 from healthchain.network.execution import Chaincode, Service
@@ -246,6 +247,10 @@ def test_a_broken_service_fails_its_transactions_and_the_network_goes_on(folder:
     run_talking(folder, talk, scenario, 0.1 if "time" in why else 10)
 
 
+def calling(name: str) -> chaincode_pb2.ChaincodeSpec:
+    return chaincode_pb2.ChaincodeSpec(chaincode_id=chaincode_pb2.ChaincodeID(name=name))
+
+
 WRONG_QUESTIONS = {
     "a key that is empty": (Type.GET_STATE, chaincode_shim_pb2.GetState(), "must not be empty"),
     "a key that is too long": (Type.PUT_STATE, chaincode_shim_pb2.PutState(key="x" * 481, value=b"v"), "at most 480"),
@@ -268,7 +273,11 @@ WRONG_QUESTIONS = {
     "an iterator that there is not": (Type.QUERY_STATE_NEXT, chaincode_shim_pb2.QueryStateNext(id="7"), "not found"),
     "a rich query": (Type.GET_QUERY_RESULT, chaincode_shim_pb2.GetQueryResult(query="{}"), "rich"),
     "a policy of a single key": (Type.PUT_STATE_METADATA, chaincode_shim_pb2.PutStateMetadata(key="k"), "single keys"),
-    "a chaincode that there is not": (Type.INVOKE_CHAINCODE, chaincode_pb2.ChaincodeSpec(), "no chaincode"),
+    "a chaincode that there is not": (Type.INVOKE_CHAINCODE, calling("other"), "no chaincode"),
+    "a chaincode of another channel": (Type.INVOKE_CHAINCODE, calling("toy/other"), "one channel only"),
+    "the contract": (Type.INVOKE_CHAINCODE, calling(CHAINCODE), "by clients only"),
+    "the definitions": (Type.INVOKE_CHAINCODE, calling(LIFECYCLE), "by clients only"),
+    "itself": (Type.INVOKE_CHAINCODE, calling(TOY), "runs this transaction already"),
     "a write of no known type": (
         Type.WRITE_BATCH_STATE,
         chaincode_shim_pb2.WriteBatchState(rec=[chaincode_shim_pb2.WriteRecord(key="k")]),
