@@ -21,11 +21,13 @@ from healthchain.client.gateway import Connection
 from healthchain.config import CHAINCODE
 from healthchain.errors import Refused
 from healthchain.identity.folders import SigningIdentity
+from healthchain.ledger.private import PrivateDataMissing
 from healthchain.network.execution import Chaincode, Service
 from healthchain.network.external import OFFERED, Endpoint, External
 from healthchain.network.network import Network
+from healthchain.wire.channel import Role, role_policy
 from healthchain.wire.gateway import GatewayError
-from healthchain.wire.lifecycle import LIFECYCLE, ChaincodeDefinition, commit_arguments
+from healthchain.wire.lifecycle import LIFECYCLE, ChaincodeDefinition, Collection, commit_arguments
 from healthchain.wire.proposal import Proposal, build_proposal
 from healthchain.wire.shim import (
     CONNECT,
@@ -41,6 +43,7 @@ from healthchain.wire.shim import (
 from .toy import (
     ALL,
     DEFINITION,
+    MSP_IDS,
     SECONDS_MAX,
     TOPOLOGY,
     TOY,
@@ -416,3 +419,40 @@ def test_a_definition_that_does_not_require_it_is_not_initialised(folder: Path) 
         assert "does not require initialization" in caught.value.details[0].message
 
     run_served(folder, scenario)
+
+
+def test_what_is_written_by_calling_another_is_endorsed_and_handed_out_by_its_definition(folder: Path) -> None:
+    """One peer may endorse the caller; the called one asks for a majority, and its private values go to its members."""
+    called = calling("inside")
+    called.input.args.extend([b"PutPrivate", ALL.encode(), b"p"])
+    anybody = role_policy(MSP_IDS, Role.PEER).SerializeToString()
+    agreed = [
+        replace(DEFINITION, version="2", sequence=2, collections=(), signature_policy=anybody),
+        ChaincodeDefinition("inside", "1", 1, (Collection(ALL, MSP_IDS[:3]),)),
+    ]
+
+    async def talk(context: Context) -> None:
+        received = await registered(context)
+        key = transaction_key(received)
+        await context.write(message(Type.INVOKE_CHAINCODE, key, called.SerializeToString()))
+        answer = ChaincodeMessage.FromString(await context.read())
+        completed = ChaincodeMessage.FromString(answer.payload)
+        assert (answer.type, completed.type) == (Type.RESPONSE, Type.COMPLETED)
+        await context.write(message(Type.COMPLETED, key, completed.payload))
+        await context.read()
+
+    async def play() -> None:
+        async with asyncio.timeout(SECONDS_MAX), talking(talk) as address, External(Endpoint(address)) as external:
+            chaincodes: dict[str, Chaincode | Service] = {TOY: external, "inside": Toy()}
+            async with Network.opened(folder, TOPOLOGY, chaincodes, agreed) as network:
+                administrator = connect(network, folder, "north", "administrator", chaincode=LIFECYCLE)
+                for one in agreed:
+                    await administrator.submit("CommitChaincodeDefinition", commit_arguments(one))
+                await connect(network, folder, "north").submit("Anything", transient={"value": b"secret"})
+                ledgers = {name: peer.ledger for name, peer in network.peers.items()}
+                for name in ("north", "south", "payer"):
+                    assert ledgers[name].private("inside", ALL, "p") == b"secret"
+                with pytest.raises(PrivateDataMissing):
+                    ledgers["state"].private("inside", ALL, "p")
+
+    asyncio.run(play())
