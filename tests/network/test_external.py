@@ -3,34 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from dataclasses import replace
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import grpc
 import pytest
-from fabric_protos.peer import chaincode_pb2, chaincode_shim_pb2, proposal_response_pb2
+from fabric_protos.peer import chaincode_shim_pb2
 
 from healthchain.chaincode.serving import serving
 from healthchain.client.errors import EndorseFailed, EvaluateFailed
 from healthchain.client.gateway import Connection
 from healthchain.config import CHAINCODE
 from healthchain.errors import Refused
-from healthchain.identity.folders import SigningIdentity
-from healthchain.ledger.private import PrivateDataMissing
-from healthchain.network.execution import Chaincode, Service
 from healthchain.network.external import OFFERED, Endpoint, External
 from healthchain.network.network import Network
-from healthchain.wire.channel import Role, role_policy
-from healthchain.wire.gateway import GatewayError
-from healthchain.wire.lifecycle import LIFECYCLE, ChaincodeDefinition, Collection, commit_arguments
-from healthchain.wire.proposal import Proposal, build_proposal
+from healthchain.wire.lifecycle import LIFECYCLE
 from healthchain.wire.shim import (
-    CONNECT,
     NO_TRANSACTION,
     ChaincodeMessage,
     Offered,
@@ -40,85 +28,26 @@ from healthchain.wire.shim import (
     transaction_key,
 )
 
+from .services import (
+    NAMED,
+    OK,
+    PACKAGE_ID,
+    Context,
+    Talk,
+    calling,
+    registered,
+    run_served,
+    run_talking,
+)
 from .toy import (
     ALL,
     DEFINITION,
-    MSP_IDS,
     SECONDS_MAX,
     TOPOLOGY,
     TOY,
     Toy,
     connect,
-    endorse_request,
-    identity,
-    status_request,
-    submit_request,
 )
-
-PACKAGE_ID = "toy:1"
-Scenario = Callable[[Network, Connection], Awaitable[None]]
-Context = Any  # gRPC's, whose stubs know no context that is read from
-Talk = Callable[[Context], Awaitable[None]]
-NAMED = chaincode_pb2.ChaincodeID(name=PACKAGE_ID).SerializeToString()
-REGISTER = message(Type.REGISTER, NO_TRANSACTION, NAMED)
-OK = proposal_response_pb2.Response(status=200, payload=b"fine").SerializeToString()
-
-
-def run_dialled(folder: Path, endpoint: Endpoint, scenario: Scenario) -> Awaitable[None]:
-    async def play() -> None:
-        external = External(endpoint)
-        async with external, Network.opened(folder, TOPOLOGY, {TOY: external}, [DEFINITION]) as network:
-            await scenario(network, connect(network, folder, "north"))
-
-    return play()
-
-
-def run_served(folder: Path, scenario: Scenario, offered: Offered = OFFERED) -> None:
-    """The toy as a service on loopback, dialled by all peers."""
-
-    async def play() -> None:
-        async with asyncio.timeout(SECONDS_MAX), serving(Toy(), PACKAGE_ID, "127.0.0.1:0") as service:
-            await run_dialled(folder, Endpoint(service.address, PACKAGE_ID, offered=offered), scenario)
-
-    asyncio.run(play())
-
-
-@asynccontextmanager
-async def talking(talk: Talk) -> AsyncIterator[str]:
-    """The address of a service that does as `talk` says, on every stream."""
-
-    async def connected(_: object, context: Context) -> None:
-        await talk(context)
-
-    service, method = CONNECT.strip("/").split("/")
-    server = grpc.aio.server()
-    handler: grpc.RpcMethodHandler[bytes, bytes] = grpc.stream_stream_rpc_method_handler(connected)
-    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, {method: handler}),))
-    port = server.add_insecure_port("127.0.0.1:0")
-    await server.start()
-    try:
-        yield f"127.0.0.1:{port}"
-    finally:
-        await server.stop(grace=None)
-
-
-def run_talking(folder: Path, talk: Talk, scenario: Scenario, seconds_max: float = 10) -> None:
-    """`seconds_max`: what the peers grant, to register and to answer."""
-
-    async def play() -> None:
-        async with asyncio.timeout(SECONDS_MAX), talking(talk) as address:
-            endpoint = Endpoint(address, PACKAGE_ID, dial_seconds_max=seconds_max, execute_seconds_max=seconds_max)
-            await run_dialled(folder, endpoint, scenario)
-
-    asyncio.run(play())
-
-
-async def registered(context: Context) -> ChaincodeMessage:
-    """The first transaction, after the handshake."""
-    await context.write(REGISTER)
-    assert ChaincodeMessage.FromString(await context.read()).type == Type.REGISTERED
-    assert ChaincodeMessage.FromString(await context.read()).type == Type.READY
-    return ChaincodeMessage.FromString(await context.read())
 
 
 @pytest.mark.parametrize("offered", [OFFERED, Offered(writes_max=2, reads_max=2), Offered()], ids=str)
@@ -250,10 +179,6 @@ def test_a_broken_service_fails_its_transactions_and_the_network_goes_on(folder:
     run_talking(folder, talk, scenario, 0.1 if "time" in why else 10)
 
 
-def calling(name: str) -> chaincode_pb2.ChaincodeSpec:
-    return chaincode_pb2.ChaincodeSpec(chaincode_id=chaincode_pb2.ChaincodeID(name=name))
-
-
 WRONG_QUESTIONS = {
     "a key that is empty": (Type.GET_STATE, chaincode_shim_pb2.GetState(), "must not be empty"),
     "a key that is too long": (Type.PUT_STATE, chaincode_shim_pb2.PutState(key="x" * 481, value=b"v"), "at most 480"),
@@ -343,116 +268,3 @@ def test_pages_and_writes_exclude_each_other(folder: Path) -> None:
         assert [await north.evaluate("Anything") for _ in range(2)] == [b"fine", b"fine"]
 
     run_talking(folder, talk, scenario)
-
-
-def test_a_definition_that_requires_it_is_initialised_once_before_anything_else(folder: Path) -> None:
-    """A chaincode inside, and one outside, which is told that it is to initialise."""
-    told: list[int] = []
-
-    async def talk(context: Context) -> None:
-        received = await registered(context)
-        while True:
-            told.append(received.type)
-            await context.write(message(Type.COMPLETED, transaction_key(received), OK))
-            encoded = await context.read()
-            if encoded is grpc.aio.EOF:
-                return
-            received = ChaincodeMessage.FromString(encoded)
-
-    agreed = [
-        replace(DEFINITION, version="2", sequence=2, init_required=True),
-        ChaincodeDefinition("inside", "1", 1, (), init_required=True),
-    ]
-
-    async def play() -> None:
-        async with asyncio.timeout(SECONDS_MAX), talking(talk) as address, External(Endpoint(address)) as external:
-            chaincodes: dict[str, Chaincode | Service] = {TOY: external, "inside": Toy()}
-            async with Network.opened(folder, TOPOLOGY, chaincodes, agreed) as network:
-                administrator = connect(network, folder, "north", "administrator", chaincode=LIFECYCLE)
-                for one in agreed:
-                    await administrator.submit("CommitChaincodeDefinition", commit_arguments(one))
-                for one in agreed:
-                    await initialised_once(network, folder, one.name)
-
-    asyncio.run(play())
-    assert told[0] == Type.INIT
-    assert set(told) == {Type.INIT, Type.TRANSACTION}
-
-
-async def initialised_once(network: Network, folder: Path, chaincode: str) -> None:
-    who, gateway = identity(folder, "north"), network.gateway("north")
-
-    async def call(*, is_init: bool) -> None:
-        built = put(who, chaincode, is_init=is_init)
-        payload = (await gateway.endorse(endorse_request(who, built))).prepared_transaction.payload
-        await gateway.submit(submit_request(payload, who.key.sign(payload)))
-        assert (await gateway.commit_status(status_request(who, built.tx_id))).result == 0
-
-    with pytest.raises(GatewayError) as caught:
-        await call(is_init=False)
-    assert "call as init first" in caught.value.details[0].message
-    await call(is_init=True)
-    await call(is_init=False)
-    with pytest.raises(GatewayError) as caught:
-        await call(is_init=True)
-    assert "already initialized" in caught.value.details[0].message
-
-
-def put(who: SigningIdentity, chaincode: str, *, is_init: bool) -> Proposal:
-    return build_proposal(
-        creator=who.serialized,
-        nonce=secrets.token_bytes(24),
-        channel_id=TOPOLOGY.channel,
-        chaincode=chaincode,
-        args=[b"Put", b"k", b"v"],
-        transient={},
-        timestamp_ns=time.time_ns(),
-        is_init=is_init,
-    )
-
-
-def test_a_definition_that_does_not_require_it_is_not_initialised(folder: Path) -> None:
-    async def scenario(network: Network, north: Connection) -> None:
-        asked = endorse_request(north.identity, put(north.identity, TOY, is_init=True))
-        with pytest.raises(GatewayError) as caught:
-            await network.gateway("north").endorse(asked)
-        assert "does not require initialization" in caught.value.details[0].message
-
-    run_served(folder, scenario)
-
-
-def test_what_is_written_by_calling_another_is_endorsed_and_handed_out_by_its_definition(folder: Path) -> None:
-    """One peer may endorse the caller; the called one asks for a majority, and its private values go to its members."""
-    called = calling("inside")
-    called.input.args.extend([b"PutPrivate", ALL.encode(), b"p"])
-    anybody = role_policy(MSP_IDS, Role.PEER).SerializeToString()
-    agreed = [
-        replace(DEFINITION, version="2", sequence=2, collections=(), signature_policy=anybody),
-        ChaincodeDefinition("inside", "1", 1, (Collection(ALL, MSP_IDS[:3]),)),
-    ]
-
-    async def talk(context: Context) -> None:
-        received = await registered(context)
-        key = transaction_key(received)
-        await context.write(message(Type.INVOKE_CHAINCODE, key, called.SerializeToString()))
-        answer = ChaincodeMessage.FromString(await context.read())
-        completed = ChaincodeMessage.FromString(answer.payload)
-        assert (answer.type, completed.type) == (Type.RESPONSE, Type.COMPLETED)
-        await context.write(message(Type.COMPLETED, key, completed.payload))
-        await context.read()
-
-    async def play() -> None:
-        async with asyncio.timeout(SECONDS_MAX), talking(talk) as address, External(Endpoint(address)) as external:
-            chaincodes: dict[str, Chaincode | Service] = {TOY: external, "inside": Toy()}
-            async with Network.opened(folder, TOPOLOGY, chaincodes, agreed) as network:
-                administrator = connect(network, folder, "north", "administrator", chaincode=LIFECYCLE)
-                for one in agreed:
-                    await administrator.submit("CommitChaincodeDefinition", commit_arguments(one))
-                await connect(network, folder, "north").submit("Anything", transient={"value": b"secret"})
-                ledgers = {name: peer.ledger for name, peer in network.peers.items()}
-                for name in ("north", "south", "payer"):
-                    assert ledgers[name].private("inside", ALL, "p") == b"secret"
-                with pytest.raises(PrivateDataMissing):
-                    ledgers["state"].private("inside", ALL, "p")
-
-    asyncio.run(play())
