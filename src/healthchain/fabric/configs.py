@@ -1,8 +1,8 @@
 """orderer.yaml and core.yaml of each node, as JSON, which is YAML too.
 
 Source: Fabric sampleconfig/{orderer,core}.yaml; what is left out keeps its default there. Listed is what has none, and
-what differs: an erased value's bytes go from the peers' disks with the next block (`purgeInterval`), and peers of one
-machine look for each other more often.
+what differs: an erased value leaves the private data store with the next block (`purgeInterval`; docs/fabric.md says
+what that is worth), and peers of one machine look for each other more often.
 """
 
 from __future__ import annotations
