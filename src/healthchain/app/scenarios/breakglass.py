@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Awaitable
 from dataclasses import dataclass
 from pathlib import Path
 
 from healthchain.app.consortium import ADMINISTRATOR, CLINICIAN, Consortium, initialise, opened
 from healthchain.app.input import read_file
-from healthchain.app.scenarios import Say
+from healthchain.app.scenarios import Say, refusal
 from healthchain.app.scenarios.records import CLINIC, DAY_MS, HOSPITAL, INSURER, sample_files
 from healthchain.app.verify import verify
 from healthchain.config import CHAINCODE, DEFAULT
@@ -21,7 +20,6 @@ from healthchain.contract import consents
 from healthchain.contract.ids import MESSAGES, Action, Purpose
 from healthchain.contract.reading import Disclose, ToDisclose
 from healthchain.contract.sessions import released_keys
-from healthchain.errors import Refused
 from healthchain.records import consenting, emergency, reading, sessions
 from healthchain.records.actor import now_ms
 from healthchain.records.bundle import ParsedBundle, parse_bundle
@@ -102,7 +100,7 @@ async def run(folder: Path, say: Say) -> Facts:
     async with opened(folder) as consortium:
         case = await _case(consortium, say)
         doctor = consortium.staff(CLINIC, CLINICIAN)
-        without = await _refusal(reading.read_all(doctor, case.patient, Purpose.ETREAT))
+        without = await refusal(reading.read_all(doctor, case.patient, Purpose.ETREAT))
         say(f"The clinic's clinician asks to read for emergency treatment, without a consent: refused, {without}.")
         broken = await emergency.break_glass(doctor, case.patient, case.reason)
         say("They break the glass. The reason is sealed to those who may judge it, and a session opens at once.")
@@ -197,7 +195,7 @@ async def _denied(case: _Case, broken: BrokenGlass) -> tuple[int, str]:
     told = (ToDisclose(denied[0].id, denied[0].version),)
     asking = Disclose(session=broken.id, patient=case.patient, records=told)
     doctor = case.consortium.staff(CLINIC, CLINICIAN)
-    return len(denied), await _refusal(doctor.submit("records:Disclose", asking))
+    return len(denied), await refusal(doctor.submit("records:Disclose", asking))
 
 
 async def _seen(case: _Case, broken: BrokenGlass, say: Say) -> Seen:
@@ -208,7 +206,7 @@ async def _seen(case: _Case, broken: BrokenGlass, say: Say) -> Seen:
     say(f"The patient sees {len(listed)} emergency, {reads} reads of records in it, and the reason:")
     say(f"  {reason}")
     agent = case.consortium.staff(INSURER, "claims-agent")
-    insurer = await _refusal(emergency.reason_of(agent, case.patient, broken.id))
+    insurer = await refusal(emergency.reason_of(agent, case.patient, broken.id))
     say(f"The insurer's agent asks for the reason: refused, {insurer}.")
     pending = await emergency.queue(case.consortium.staff(AGENCY, OFFICER))
     due_days = (pending[0].due_ms - pending[0].start_ms) / DAY_MS
@@ -222,7 +220,7 @@ async def _seen(case: _Case, broken: BrokenGlass, say: Say) -> Seen:
 async def _reviewed(case: _Case, broken: BrokenGlass, say: Say) -> Reviewed:
     consortium, patient = case.consortium, case.patient
     own = consortium.staff(CLINIC, ADMINISTRATOR)
-    refused = await _refusal(emergency.review(own, patient, broken.id, justified=True))
+    refused = await refusal(emergency.review(own, patient, broken.id, justified=True))
     say(f"The clinic's administrator would review its own clinician: refused, {refused}.")
     before = _peers_with_keys(case, broken)
     officer = consortium.staff(AGENCY, OFFICER)
@@ -233,7 +231,7 @@ async def _reviewed(case: _Case, broken: BrokenGlass, say: Say) -> Reviewed:
     say(f"The agency decides. Justified: {listed.justified}. The session is over; reviews pending: {pending}.")
     say(f"The released keys were on {before} peers, and are on {after}.")
     doctor = consortium.staff(CLINIC, CLINICIAN)
-    afterwards = await _refusal(emergency.enter(doctor, patient, broken.id))
+    afterwards = await refusal(emergency.enter(doctor, patient, broken.id))
     say(f"The clinic's clinician asks once more: refused, {afterwards}.")
     return Reviewed(refused, listed.justified, pending, before, after, afterwards)
 
@@ -242,12 +240,3 @@ def _peers_with_keys(case: _Case, broken: BrokenGlass) -> int:
     place = released_keys(case.patient, broken.id)
     peers = case.consortium.network.peers.values()
     return sum(one.ledger.private(CHAINCODE, MESSAGES, place) is not None for one in peers)
-
-
-async def _refusal(attempt: Awaitable[object]) -> str:
-    """The code with which it is refused; "" if it was not."""
-    try:
-        await attempt
-    except Refused as refused:
-        return refused.code
-    return ""

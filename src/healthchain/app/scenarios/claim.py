@@ -12,14 +12,13 @@ from pathlib import Path
 
 from healthchain.app.consortium import Consortium, initialise, opened
 from healthchain.app.input import read_file
-from healthchain.app.scenarios import Say
+from healthchain.app.scenarios import Say, refusal
 from healthchain.app.scenarios.records import CLINIC, DAY_MS, HOSPITAL, INSURER, sample_files
 from healthchain.app.verify import verify
 from healthchain.config import CHAINCODE, DEFAULT
 from healthchain.contract.claims import message
 from healthchain.contract.commitments import Part
 from healthchain.contract.ids import MESSAGES
-from healthchain.errors import Refused
 from healthchain.records import claim_payer, claiming, coverage
 from healthchain.records.actor import Actor, now_ms
 from healthchain.records.bundle import Entry, ParsedBundle, parse_bundle
@@ -165,20 +164,12 @@ class Story:
 
     async def refused(self, options: ClaimOptions) -> str:
         """The code with which the same services are refused; "" if they were not."""
-        try:
-            await claiming.submit(self.hospital, self.patient, self.claim, options)
-        except Refused as refused:
-            return refused.code
-        return ""
+        return await refusal(claiming.submit(self.hospital, self.patient, self.claim, options))
 
     async def outsider(self, claim_id: str) -> tuple[str, bool]:
         """What the clinic, a member without a part in it, is answered; and whether it opens what its own peer holds."""
         clinic, place = self.consortium.staff(CLINIC, "clinician"), message(self.patient, claim_id, "body")
-        asks = ""
-        try:
-            await claiming.body_of(clinic, self.patient, claim_id)
-        except Refused as refused:
-            asks = refused.code
+        asks = await refusal(claiming.body_of(clinic, self.patient, claim_id))
         held = self.consortium.network.peers[CLINIC].ledger.private(CHAINCODE, MESSAGES, place)
         assert held is not None, "every peer holds the ciphertext"
         opens = True

@@ -5,7 +5,7 @@ Every fact it reports is observed in this run; nothing is assumed.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -15,14 +15,13 @@ from fabric_protos.common.configtx_pb2 import ConfigUpdateEnvelope
 from healthchain.app.consortium import ADMINISTRATOR, CLINICIAN, Consortium, initialise, opened
 from healthchain.app.input import read_file
 from healthchain.app.joining import join, prepare_organisation
-from healthchain.app.scenarios import Say
+from healthchain.app.scenarios import Say, refusal
 from healthchain.app.scenarios.records import CLINIC, DAY_MS, HOSPITAL, INSURER, sample_files
 from healthchain.app.verify import verify
 from healthchain.config import DEFAULT, Organisation
 from healthchain.contract import sessions
 from healthchain.contract.amendments import Amendment, ChangePolicies, ResumeMember, SuspendMember
 from healthchain.contract.ids import Action, Purpose
-from healthchain.errors import Refused
 from healthchain.records import consenting, governing, licensing, reading
 from healthchain.records.actor import Actor, now_ms
 from healthchain.records.bundle import parse_bundle
@@ -121,7 +120,7 @@ async def _policy(consortium: Consortium, say: Say) -> PolicyChanged:
     outcomes = await _votes(consortium, proposal, {CLINIC: True, HOSPITAL: True, INSURER: True, AGENCY: True}, say)
     after = (await governing.policies(clinic)).session_ms_max // HOUR_MS
     patient = (await import_bundle(consortium.custodian(HOSPITAL), parse_bundle(read_file(sample_files()[1])))).patient
-    longer = await _refusal(_session_of(consortium.staff(HOSPITAL, CLINICIAN), patient, before * HOUR_MS))
+    longer = await refusal(_session_of(consortium.staff(HOSPITAL, CLINICIAN), patient, before * HOUR_MS))
     say(f"The deciding vote enacts it: {after} hours. A session of {before} is refused, {longer}.")
     return PolicyChanged(outcomes, before, after, longer, opens)
 
@@ -149,14 +148,14 @@ async def _suspended(consortium: Consortium, say: Say) -> Suspended:
     before = await _content(agent, patient)
     say(f"The insurer reads {len(before)} records with a patient's consent. The agency proposes to suspend it.")
     proposal = await governing.propose(_administrator(consortium, AGENCY), SuspendMember(insurer))
-    own = await _refusal(governing.vote(_administrator(consortium, INSURER), proposal, in_favour=False))
+    own = await refusal(governing.vote(_administrator(consortium, INSURER), proposal, in_favour=False))
     say(f"It has no vote on that: refused, {own}.")
     members = len(consortium.network.channel.msp_ids)
     await _votes(consortium, proposal, {AGENCY: True, HOSPITAL: True}, say)
-    reads = await _refusal(reading.read_all(agent, patient, Purpose.HPAYMT))
+    reads = await refusal(reading.read_all(agent, patient, Purpose.HPAYMT))
     other = await governing.propose(_administrator(consortium, AGENCY), ResumeMember(insurer))
-    proposes = await _refusal(governing.propose(_administrator(consortium, INSURER), ChangePolicies({"cell_min": 10})))
-    votes = await _refusal(governing.vote(_administrator(consortium, INSURER), other, in_favour=True))
+    proposes = await refusal(governing.propose(_administrator(consortium, INSURER), ChangePolicies({"cell_min": 10})))
+    votes = await refusal(governing.vote(_administrator(consortium, INSURER), other, in_favour=True))
     during = len(consortium.network.channel.msp_ids)
     say(f"From the next block on its read, its proposal and its vote are refused: {reads}, {proposes}, {votes}.")
     say(f"{during} of {members} members endorse and order now.")
@@ -184,7 +183,7 @@ async def _takes_part(consortium: Consortium, update: ConfigUpdateEnvelope, say:
     say(f"A Fabric channel would need a configuration update, for administrators to sign: {len(encoded)} bytes,")
     say(f"  SHA-256 {digest}.")
     bundle = parse_bundle(read_file(sample_files()[0]))
-    without = await _refusal(import_bundle(consortium.custodian(ISLAND.name), bundle))
+    without = await refusal(import_bundle(consortium.custodian(ISLAND.name), bundle))
     say(f"It imports a patient: refused before the agency licenses it, {without}.")
     for holder in (ISLAND.msp_id, f"{ISLAND.msp_id}/{CLINICIAN}"):
         await licensing.license_holder(_administrator(consortium, AGENCY), holder, now_ms(), now_ms() + DAY_MS)
@@ -231,15 +230,6 @@ async def _votes(consortium: Consortium, proposal: str, votes: Mapping[str, bool
 async def _content(actor: Actor, patient: str, purpose: Purpose = Purpose.HPAYMT) -> dict[str, bytes]:
     """Full URL -> canonical form."""
     return {one.full_url: canonical_json(one.resource) for one in await reading.read_all(actor, patient, purpose)}
-
-
-async def _refusal(attempt: Awaitable[object]) -> str:
-    """The code with which it is refused; "" if it was not."""
-    try:
-        await attempt
-    except Refused as refused:
-        return refused.code
-    return ""
 
 
 def _administrator(consortium: Consortium, organisation: str) -> Actor:

@@ -6,18 +6,17 @@ Every fact it reports is observed in this run; nothing is assumed.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from healthchain.app.consortium import CLINICIAN, Consortium, initialise, opened
 from healthchain.app.input import read_file
-from healthchain.app.scenarios import Say
+from healthchain.app.scenarios import Say, refusal
 from healthchain.app.scenarios.records import CLINIC, DAY_MS, HOSPITAL, INSURER, sample_files
 from healthchain.app.verify import verify
 from healthchain.config import DEFAULT
 from healthchain.contract.aggregates import Category, Period, ShownAggregate
-from healthchain.errors import Refused
 from healthchain.records import publishing, reporting
 from healthchain.records.actor import Actor, now_ms
 from healthchain.records.bundle import parse_bundle
@@ -154,9 +153,9 @@ async def _filed(consortium: Consortium, sealed: Mapping[str, Case], say: Say) -
     late_hours = measured.late_ms_max // (60 * 60 * 1000)
     say(f"{measured.late} report came late, {late_hours} hours after its deadline; the ledger measures it.")
     of_hospital = next(one.id for one in listed if one.hospital == consortium.topology.organisation(HOSPITAL).msp_id)
-    another = await _refusal(reporting.case_of(consortium.staff(CLINIC, CLINICIAN), of_hospital))
-    own = await _refusal(reporting.case_of(consortium.staff(HOSPITAL, CLINICIAN), of_hospital))
-    insurer = await _refusal(reporting.list_reports(consortium.staff(INSURER, "claims-agent")))
+    another = await refusal(reporting.case_of(consortium.staff(CLINIC, CLINICIAN), of_hospital))
+    own = await refusal(reporting.case_of(consortium.staff(HOSPITAL, CLINICIAN), of_hospital))
+    insurer = await refusal(reporting.list_reports(consortium.staff(INSURER, "claims-agent")))
     say(f"The clinic asks for a report of the hospital's: refused, {another}. The hospital for its own: {own}.")
     say(f"The insurer asks for a list of reports: refused, {insurer}.")
     return Filed(
@@ -198,11 +197,11 @@ async def _published(consortium: Consortium, say: Say) -> Published:
     axes = _axes({case.region for case in counted.values()})
     table, receipts = publishing.count(counted, axes)
     least = await publishing.least_count(officer)
-    raw = await _refusal(publishing.submit(officer, table, receipts))
+    raw = await refusal(publishing.submit(officer, table, receipts))
     say(f"The agency counts {len(counted)} reports by decade and condition, and would publish all: refused, {raw}.")
     small = [number for number, one in enumerate(table.cells) if one and one < least]
     say(f"  The members agreed that a count of 1 to {least - 1} stays suppressed.")
-    alone = await _refusal(publishing.submit(officer, publishing.without_small(table, least), receipts))
+    alone = await refusal(publishing.submit(officer, publishing.without_small(table, least), receipts))
     say(f"With those {len(small)} counts left out, but all totals shown, some could be computed: refused, {alone}.")
     published = await publishing.get(officer, await publishing.publish(officer, counted, axes))
     suppressed = sum(one is None for one in published.cells)
@@ -255,7 +254,7 @@ def _shown(table: ShownAggregate) -> list[str]:
 async def _difference(officer: Actor, counted: Mapping[str, Case], axes: Axes) -> str:
     later = Period("2010-2029", _months(range(2010, 2030)))
     since = Axes((later,), axes.regions, (Category(SINUSITIS, (SINUSITIS,)),))
-    return await _refusal(publishing.submit(officer, *publishing.count(counted, since)))
+    return await refusal(publishing.submit(officer, *publishing.count(counted, since)))
 
 
 async def _traced(consortium: Consortium, table: ShownAggregate, say: Say) -> tuple[int, str, str]:
@@ -264,16 +263,7 @@ async def _traced(consortium: Consortium, table: ShownAggregate, say: Say) -> tu
     cell = last * len(table.conditions) + [one.code for one in table.conditions].index(SINUSITIS)
     found = await publishing.trace(consortium.staff(AGENCY, OFFICER), table.id, cell)
     say(f"The agency traces the {table.cells[cell]} cases of viral sinusitis to {len(found.reports)} receipts.")
-    hospital = await _refusal(publishing.trace(consortium.staff(HOSPITAL, CLINICIAN), table.id, cell))
-    insurer = await _refusal(publishing.trace(consortium.staff(INSURER, "claims-agent"), table.id, cell))
+    hospital = await refusal(publishing.trace(consortium.staff(HOSPITAL, CLINICIAN), table.id, cell))
+    insurer = await refusal(publishing.trace(consortium.staff(INSURER, "claims-agent"), table.id, cell))
     say(f"The hospital and the insurer ask for them: refused, {hospital} and {insurer}. All members see the table.")
     return len(found.reports), hospital, insurer
-
-
-async def _refusal(attempt: Awaitable[object]) -> str:
-    """The code with which it is refused; "" if it was not."""
-    try:
-        await attempt
-    except Refused as refused:
-        return refused.code
-    return ""

@@ -14,18 +14,17 @@ from pathlib import Path
 
 from healthchain.app.consortium import CLINICIAN, Consortium, initialise, opened
 from healthchain.app.input import read_file
-from healthchain.app.scenarios import Say
+from healthchain.app.scenarios import Say, refusal
 from healthchain.app.verify import verify
 from healthchain.config import DEFAULT
 from healthchain.contract import keys as contract_keys
 from healthchain.contract import reading as contract_reading
 from healthchain.contract.ids import COMPARTMENTS, Action, Purpose
-from healthchain.errors import Refused
 from healthchain.ledger import fsck
 from healthchain.network.network import peer_folder
 from healthchain.network.provision import read_genesis_block
 from healthchain.records import auditing, consenting, erasing, reading
-from healthchain.records.actor import Actor, now_ms
+from healthchain.records.actor import now_ms
 from healthchain.records.bundle import parse_bundle
 from healthchain.records.canonical import canonical_json
 from healthchain.records.importing import Imported, import_bundle
@@ -70,11 +69,11 @@ async def run(folder: Path, say: Say, sources: Sequence[Path] | None = None) -> 
     async with opened(folder) as consortium:
         imported, seconds = await _import(consortium, sources, say)
         patient = imported[0].patient
-        without = await _refusal(consortium.staff(CLINIC, CLINICIAN), patient, Purpose.TREAT)
+        without = await refusal(reading.read_all(consortium.staff(CLINIC, CLINICIAN), patient, Purpose.TREAT))
         say(f"The clinic's clinician asks to read the first patient's records: refused, {without}.")
         identical = await _granted(consortium, patient, sources[0], say)
         after = await _revoked(consortium, patient, say)
-        insurer = await _refusal(consortium.staff(INSURER, "claims-agent"), patient, Purpose.HPAYMT)
+        insurer = await refusal(reading.read_all(consortium.staff(INSURER, "claims-agent"), patient, Purpose.HPAYMT))
         say(f"The insurer's agent asks as well: refused, {insurer}.")
         trail = await auditing.trail(consortium.patient(patient), patient)
         say(f"The patient looks at who touched the records: {len(trail)} entries.")
@@ -116,15 +115,6 @@ async def _import(consortium: Consortium, sources: Sequence[Path], say: Say) -> 
     return imported, seconds
 
 
-async def _refusal(actor: Actor, patient: str, purpose: Purpose) -> str:
-    """The code with which a read is refused; "" if it was not."""
-    try:
-        await reading.read_all(actor, patient, purpose)
-    except Refused as refused:
-        return refused.code
-    return ""
-
-
 async def _granted(consortium: Consortium, patient: str, source: Path, say: Say) -> bool:
     """Whether the grantee reads exactly what was imported: the same resources, canonical form by canonical form."""
     decision = consenting.Decision(
@@ -144,7 +134,7 @@ async def _granted(consortium: Consortium, patient: str, source: Path, say: Say)
 
 async def _revoked(consortium: Consortium, patient: str, say: Say) -> str:
     await consenting.revoke(consortium.patient(patient), grantee=consortium.topology.organisation(CLINIC).msp_id)
-    code = await _refusal(consortium.staff(CLINIC, CLINICIAN), patient, Purpose.TREAT)
+    code = await refusal(reading.read_all(consortium.staff(CLINIC, CLINICIAN), patient, Purpose.TREAT))
     say(
         f"The patient revokes it: the clinic's keys are purged, new keys are in force, and its read is refused, {code}."
     )
