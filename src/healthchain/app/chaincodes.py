@@ -1,6 +1,8 @@
 """Other makers' chaincodes in a consortium: where their services listen, kept in the folder, and what was agreed on.
 
 DIR/chaincodes/NAME.json    as Fabric's `connection.json` of a chaincode-as-a-service package
+
+gRPC is imported where there is a service: it takes 16 MiB, and most networks have none.
 """
 
 from __future__ import annotations
@@ -8,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 from fabric_protos.common import policies_pb2
@@ -15,10 +18,12 @@ from fabric_protos.common import policies_pb2
 from healthchain.config import CHAINCODE
 from healthchain.errors import BadInput
 from healthchain.identity.folders import write_private
-from healthchain.network.external import Endpoint, External
 from healthchain.wire.collection_file import read_collections
 from healthchain.wire.lifecycle import ChaincodeDefinition
 from healthchain.wire.policy_text import members_named, read_policy
+
+if TYPE_CHECKING:
+    from healthchain.network.external import Endpoint, External
 
 CHAINCODES = "chaincodes"
 NAME = re.compile(r"[a-zA-Z0-9]+([-_][a-zA-Z0-9]+)*")
@@ -42,6 +47,8 @@ class Connection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     client_key: str = ""
 
     def endpoint(self) -> Endpoint:
+        from healthchain.network.external import Endpoint
+
         return Endpoint(
             self.address,
             self.package_id or None,
@@ -68,6 +75,10 @@ def store_connection(folder: Path, name: str, connection: Connection) -> None:
 
 
 def services(connections: Mapping[str, Connection]) -> dict[str, External]:
+    if not connections:
+        return {}
+    from healthchain.network.external import External
+
     return {name: External(one.endpoint()) for name, one in connections.items()}
 
 

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from healthchain.app.chaincodes import services, stored_connections
 from healthchain.client.gateway import Connection, GatewayService
-from healthchain.client.remote import Endpoint, RemoteGateway, channel
 from healthchain.config import CHAINCODE, Topology, TopologyInvalid, read_topology, write_topology
 from healthchain.contract import licences, members
 from healthchain.contract.codes import Code
@@ -227,6 +226,8 @@ async def opened(
 @contextlib.asynccontextmanager
 async def _on_fabric(folder: Path, topology: Topology) -> AsyncIterator[Consortium]:
     """Through the gateways of Fabric's peers; each organisation asks its own first."""
+    from healthchain.client.remote import Endpoint, RemoteGateway, channel  # gRPC, which the embedded network needs not
+
     async with contextlib.AsyncExitStack() as stack:
         channels = {
             one.name: await stack.enter_async_context(channel(Endpoint(one.peer, one.credentials.tls_authority())))
