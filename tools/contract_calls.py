@@ -22,7 +22,7 @@ from healthchain.contract.policies import WIDEST, Permission
 from healthchain.contract.state import Table, emit
 
 PACKAGE = "healthchain.contract"
-READING = frozenset(("get", "get_many", "scan", "scan_from", "decode"))
+READING = frozenset(("get", "require", "get_many", "scan", "scan_from", "decode"))
 WRITING = frozenset(("put", "delete"))
 PRIVATE_READING = frozenset(("get_private", "private_hash"))
 PRIVATE_WRITING = frozenset(("put_private", "delete_private", "purge_private"))

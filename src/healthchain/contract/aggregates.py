@@ -204,10 +204,7 @@ def _atoms(period: Period, region: Category, condition: Category) -> list[tuple[
 
 
 def known(stub: Stub, aggregate_id: str) -> Aggregate:
-    aggregate = AGGREGATES.get(stub, aggregate_id)
-    if aggregate is None:
-        raise refusal(Code.AGGREGATE_UNKNOWN)
-    return aggregate
+    return AGGREGATES.require(stub, Code.AGGREGATE_UNKNOWN, aggregate_id)
 
 
 class Get(Arguments, frozen=True):

@@ -175,7 +175,4 @@ def purge(stub: Stub, patient_id: str) -> None:
 
 
 def _known(stub: Stub, patient_id: str, authorisation_id: str) -> Authorisation:
-    found = AUTHORISATIONS.get(stub, patient_id, authorisation_id)
-    if found is None:
-        raise refusal(Code.AUTHORISATION_UNKNOWN)
-    return found
+    return AUTHORISATIONS.require(stub, Code.AUTHORISATION_UNKNOWN, patient_id, authorisation_id)

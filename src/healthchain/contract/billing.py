@@ -137,9 +137,7 @@ def require_billed(stub: Stub, patient_id: str, claim_id: str, lines: Sequence[L
 
 def require_primary(stub: Stub, patient_id: str, primary_id: str, hospital: str, rank: int) -> None:
     """The claim that this hospital's secondary one follows: adjudicated, and under a coverage that pays before."""
-    primary = CLAIMS.get(stub, patient_id, primary_id)
-    if primary is None:
-        raise refusal(Code.CLAIM_UNKNOWN)
+    primary = CLAIMS.require(stub, Code.CLAIM_UNKNOWN, patient_id, primary_id)
     parties_fit = primary.hospital == hospital and primary.rank < rank
     if not parties_fit or not primary.adjudications or not primary.stands:
         raise refusal(Code.PRIMARY_INVALID)

@@ -307,10 +307,7 @@ def _purge(stub: Stub, patient_id: str, claim_id: str, claim: Claim) -> None:
 
 
 def known(stub: Stub, patient_id: str, claim_id: str) -> Claim:
-    claim = CLAIMS.get(stub, patient_id, claim_id)
-    if claim is None:
-        raise refusal(Code.CLAIM_UNKNOWN)
-    return claim
+    return CLAIMS.require(stub, Code.CLAIM_UNKNOWN, patient_id, claim_id)
 
 
 def _advanced(stub: Stub, chosen: Chosen, permission: Permission, step: Step) -> tuple[Claim, Claim]:

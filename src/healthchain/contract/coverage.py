@@ -90,10 +90,7 @@ def end(stub: Stub, arguments: End) -> None:
 
 
 def known(stub: Stub, patient_id: str, coverage_id: str) -> Coverage:
-    coverage = COVERAGES.get(stub, patient_id, coverage_id)
-    if coverage is None:
-        raise refusal(Code.COVERAGE_UNKNOWN)
-    return coverage
+    return COVERAGES.require(stub, Code.COVERAGE_UNKNOWN, patient_id, coverage_id)
 
 
 def purge(stub: Stub, patient_id: str) -> None:

@@ -96,9 +96,7 @@ def withdraw(stub: Stub, arguments: Withdraw) -> None:
     gate = acting(stub, Permission.MOVE_PATIENT)
     patient = patients.registered(stub, arguments.patient)
     patients.require_custodian(stub, patient)
-    transfer = TRANSFERS.get(stub, arguments.patient)
-    if transfer is None:
-        raise refusal(Code.TRANSFER_UNKNOWN)
+    transfer = TRANSFERS.require(stub, Code.TRANSFER_UNKNOWN, arguments.patient)
     _decline(stub, arguments.patient, patient, transfer)
     life_events.note(stub, gate, arguments.patient, Happening.CUSTODY_WITHDRAWN, transfer.to)
     emit(stub, "custody:Withdrawn", arguments.patient, (transfer.id,))

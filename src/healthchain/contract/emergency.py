@@ -202,9 +202,7 @@ def purge(stub: Stub, patient_id: str) -> None:
 
 
 def found_emergency(stub: Stub, patient_id: str, session_id: str) -> tuple[Emergency, Session]:
-    emergency = EMERGENCIES.get(stub, patient_id, session_id)
-    if emergency is None:
-        raise refusal(Code.EMERGENCY_UNKNOWN)
+    emergency = EMERGENCIES.require(stub, Code.EMERGENCY_UNKNOWN, patient_id, session_id)
     session = SESSIONS.get(stub, patient_id, session_id)
     assert session is not None, "both were opened at once"
     return emergency, session

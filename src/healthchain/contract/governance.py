@@ -173,10 +173,7 @@ def _open(stub: Stub, proposal_id: str) -> Proposal:
 
 
 def _known(stub: Stub, proposal_id: str) -> Proposal:
-    proposal = PROPOSALS.get(stub, proposal_id)
-    if proposal is None:
-        raise refusal(Code.PROPOSAL_UNKNOWN)
-    return proposal
+    return PROPOSALS.require(stub, Code.PROPOSAL_UNKNOWN, proposal_id)
 
 
 def _status(proposal: Proposal, now_ms: int) -> ProposalStatus:

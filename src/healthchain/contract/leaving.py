@@ -113,9 +113,7 @@ def _by_patient(stub: Stub, compartments: Iterable[str]) -> list[tuple[str, set[
 
 def _require_removed(stub: Stub, msp_id: str) -> Acting:
     gate = acting(stub, Permission.VOTE)
-    member = MEMBERS.get(stub, msp_id)
-    if member is None:
-        raise refusal(Code.MEMBER_NOT_LISTED)
+    member = MEMBERS.require(stub, Code.MEMBER_NOT_LISTED, msp_id)
     if member.standing is not Standing.REMOVED:
         raise refusal(Code.MEMBER_STANDING)
     return gate

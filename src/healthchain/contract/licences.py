@@ -122,9 +122,7 @@ def reinstate(stub: Stub, arguments: Reinstate) -> None:
 
 def _change(stub: Stub, holder: str, before: LicenceStatus, after: LicenceStatus) -> None:
     by = acting(stub, Permission.LICENSE).user
-    licence = LICENCES.get(stub, holder)
-    if licence is None:
-        raise refusal(Code.LICENCE_UNKNOWN)
+    licence = LICENCES.require(stub, Code.LICENCE_UNKNOWN, holder)
     if licence.status is not before:
         raise refusal(Code.LICENCE_STATUS)
     LICENCES.put(stub, replace(licence, status=after, by=by, time_ms=stub.timestamp_ms), holder)

@@ -92,9 +92,7 @@ def withdraw(stub: Stub, arguments: Withdraw) -> None:
     """By staff of either custodian: also how the other one says no."""
     gate = acting(stub, Permission.MOVE_PATIENT)
     patient = patients.registered(stub, arguments.patient)
-    proposed = MERGES.get(stub, arguments.patient)
-    if proposed is None:
-        raise refusal(Code.MERGE_UNKNOWN)
+    proposed = MERGES.require(stub, Code.MERGE_UNKNOWN, arguments.patient)
     if gate.caller.msp_id not in (patient.custodian, patients.registered(stub, proposed.into).custodian):
         raise refusal(Code.NOT_THE_CUSTODIAN)
     MERGES.delete(stub, arguments.patient)

@@ -213,10 +213,7 @@ def request(stub: Stub, arguments: Ask) -> None:
 
 
 def known(stub: Stub, report_id: str) -> Report:
-    report = REPORTS.get(stub, report_id)
-    if report is None:
-        raise refusal(Code.REPORT_UNKNOWN)
-    return report
+    return REPORTS.require(stub, Code.REPORT_UNKNOWN, report_id)
 
 
 def addressed(stub: Stub, gate: Acting, report_id: str) -> Report:

@@ -204,9 +204,7 @@ def _reader(stub: Stub) -> Acting:
 
 
 def _running(stub: Stub, role: Role, patient_id: str, session_id: str) -> Session:
-    session = SESSIONS.get(stub, patient_id, session_id)
-    if session is None:
-        raise refusal(Code.SESSION_UNKNOWN)
+    session = SESSIONS.require(stub, Code.SESSION_UNKNOWN, patient_id, session_id)
     if session.user != user_of(stub.caller) or session.role is not role:
         raise refusal(Code.SESSION_OF_ANOTHER_USER)
     origin = _origin(stub, session)

@@ -49,6 +49,7 @@ from typing import Generic, TypeVar
 import msgspec
 
 from healthchain.chaincode.stub import MAX_CODE_POINT, Stub, composite_key, split_composite_key
+from healthchain.contract.codes import Code, refusal
 from healthchain.contract.ids import Event
 
 DECODED_MAX = 1024
@@ -80,6 +81,13 @@ class Table(Generic[S]):
 
     def get(self, stub: Stub, *attributes: str) -> S | None:
         return self.decode(stub.get_state(self.key(*attributes)))
+
+    def require(self, stub: Stub, unknown: Code, *attributes: str) -> S:
+        """As `get`; refuses with this code where there is none."""
+        found = self.get(stub, *attributes)
+        if found is None:
+            raise refusal(unknown)
+        return found
 
     def get_many(self, stub: Stub, patient: str, ids: Sequence[str]) -> list[S | None]:
         return [self.decode(value) for value in stub.get_states([self.key(patient, one) for one in ids])]
