@@ -162,7 +162,7 @@ def test_one_organisations_bad_key_keeps_nobody_elses_emergency_waiting(
             usable = context.key != released_keys(patients[0], spoiled[0])
             return seal_message(keys if usable else dict.fromkeys(keys, bytes(1216)), context, plaintext)
 
-        monkeypatch.setattr(emergency, "seal_message", sealing)
+        monkeypatch.setattr("healthchain.records.actor.seal_message", sealing)
         with pytest.raises(BadInput):
             await emergency.release_waiting(custodian)
         waiting = (await custodian.ask("emergency:Waiting", Waiting(), WaitingEmergencies)).emergencies

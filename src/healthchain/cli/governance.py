@@ -162,13 +162,13 @@ def members(folder: Folder, org: Org, json: Json = False) -> None:
     import msgspec
 
     from healthchain.app.consortium import opened
-    from healthchain.records import governing
+    from healthchain.records.members import list_members
 
     output = Output(as_json=json)
 
     async def work() -> list[ListedMember]:
         async with opened(folder) as consortium:
-            return await governing.list_members(_administrator(consortium, org))
+            return await list_members(_administrator(consortium, org))
 
     with failures(output):
         found = run_async(work())

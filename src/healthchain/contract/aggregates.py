@@ -261,13 +261,9 @@ class Trace(Arguments, frozen=True):
     id: Id
 
 
-class Sealed(Result, frozen=True):
-    ciphertext: bytes
-
-
-def trace(stub: Stub, arguments: Trace) -> Sealed:
+def trace(stub: Stub, arguments: Trace) -> messages.Sealed:
     """The sealed list of reports, for the agency that published."""
     gate = acting(stub, Permission.PUBLISH_AGGREGATE)
     if known(stub, arguments.id).agency != gate.caller.msp_id:
         raise refusal(Code.AGGREGATE_OF_ANOTHER)
-    return Sealed(messages.fetch(stub, receipts_message(arguments.id)))
+    return messages.fetch(stub, receipts_message(arguments.id))

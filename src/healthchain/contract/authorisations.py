@@ -153,16 +153,12 @@ class Message(Arguments, frozen=True):
     text: Text
 
 
-class Sealed(Result, frozen=True):
-    ciphertext: bytes
-
-
-def fetch(stub: Stub, arguments: Message) -> Sealed:
+def fetch(stub: Stub, arguments: Message) -> messages.Sealed:
     """For those to whom it is sealed."""
     gate = acting(stub)
     asked = _known(stub, arguments.patient, arguments.id)
     parties.require(stub, gate, arguments.patient, asked.hospital, asked.payer)
-    return Sealed(messages.fetch(stub, message(arguments.patient, arguments.id, arguments.text)))
+    return messages.fetch(stub, message(arguments.patient, arguments.id, arguments.text))
 
 
 def purge(stub: Stub, patient_id: str) -> None:

@@ -13,7 +13,7 @@ from healthchain.contract import patients
 from healthchain.contract.claim_states import CLAIMS, Line
 from healthchain.contract.codes import Code, refusal
 from healthchain.contract.ids import Arguments, Digest, Id
-from healthchain.contract.members import acting, user_of
+from healthchain.contract.members import acting, organisation_of, user_of
 from healthchain.contract.patients import Use
 from healthchain.contract.policies import Permission
 from healthchain.contract.records import HEADERS, Header, RecordStatus
@@ -57,7 +57,7 @@ def bind(stub: Stub, arguments: BindEncounter) -> None:
     patients.allowing(stub, arguments.patient, Use.READ)
     header = present(HEADERS.get(stub, arguments.patient, arguments.record))
     first = _first_version(stub, arguments.patient, arguments.record, header)
-    if first.author.split("/", 1)[0] != gate.caller.msp_id:
+    if organisation_of(first.author) != gate.caller.msp_id:
         raise refusal(Code.RECORD_NOT_OWN)
     if ENCOUNTERS.get(stub, arguments.patient, arguments.record) is not None:
         raise refusal(Code.ENCOUNTER_BOUND)
@@ -84,7 +84,7 @@ def present(header: Header | None) -> Header:
 def own_record(found: Header | None, hospital: str) -> Header:
     """It is there, and this hospital wrote it or keeps it."""
     header = present(found)
-    if hospital not in (header.author.split("/", 1)[0], header.custodian):
+    if hospital not in (organisation_of(header.author), header.custodian):
         raise refusal(Code.RECORD_NOT_OWN)
     return header
 

@@ -79,14 +79,10 @@ class Message(Get, frozen=True):
     name: Annotated[str, Meta(pattern=r"^(body|(request|answer|explanation|appeal|settlement)-[1-9][0-9]{0,5})\Z")]
 
 
-class Sealed(Result, frozen=True):
-    ciphertext: bytes
-
-
-def fetch(stub: Stub, arguments: Message) -> Sealed:
+def fetch(stub: Stub, arguments: Message) -> messages.Sealed:
     """For those to whom it is sealed."""
     _of_party(stub, arguments.patient, arguments.id)
-    return Sealed(messages.fetch(stub, message(arguments.patient, arguments.id, arguments.name)))
+    return messages.fetch(stub, message(arguments.patient, arguments.id, arguments.name))
 
 
 class Records(Get, frozen=True):

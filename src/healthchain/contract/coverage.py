@@ -141,14 +141,10 @@ class Body(Arguments, frozen=True):
     patient: Id
 
 
-class Sealed(Result, frozen=True):
-    ciphertext: bytes
-
-
-def body(stub: Stub, arguments: Body) -> Sealed:
+def body(stub: Stub, arguments: Body) -> messages.Sealed:
     """For those to whom it is sealed."""
     gate = acting(stub)
     patient = patients.registered(stub, arguments.patient)
     coverage = known(stub, arguments.patient, arguments.id)
     parties.require(stub, gate, arguments.patient, patient.custodian, coverage.payer)
-    return Sealed(messages.fetch(stub, body_message(arguments.patient, arguments.id)))
+    return messages.fetch(stub, body_message(arguments.patient, arguments.id))

@@ -121,7 +121,8 @@ def fetch(stub: Stub, arguments: Fetch) -> OfferedKeys:
     """For staff of the hospital to which it was offered."""
     acting(stub, Permission.MOVE_PATIENT)
     transfer = _offered(stub, arguments.patient)
-    return OfferedKeys(transfer.id, messages.fetch(stub, offered_keys(arguments.patient, transfer.id)))
+    sealed = messages.fetch(stub, offered_keys(arguments.patient, transfer.id))
+    return OfferedKeys(transfer.id, sealed.ciphertext)
 
 
 def accept(stub: Stub, arguments: Accept) -> None:

@@ -13,7 +13,7 @@ from healthchain.chaincode.stub import Stub
 from healthchain.contract import guardians, patients
 from healthchain.contract.guardians import Scope
 from healthchain.contract.ids import PERSONS, Arguments, Id, Limit, Result, Role, StartId
-from healthchain.contract.members import Acting, acting
+from healthchain.contract.members import Acting, acting, organisation_of
 from healthchain.contract.patients import Patient
 from healthchain.contract.sessions import SESSIONS, Session
 from healthchain.contract.state import State, Table
@@ -87,7 +87,7 @@ def _listed(stub: Stub, session_id: str, session: Session) -> ListedSession:
     read = list(disclosed(stub, session.patient, session_id))
     return ListedSession(
         id=session_id,
-        organisation=session.user.split("/", 1)[0],
+        organisation=organisation_of(session.user),
         reads=len(read),
         disclosed=tuple(sorted(set(read))),
         **asdict(session),

@@ -18,7 +18,7 @@ from healthchain.contract.codes import Code, refusal
 from healthchain.contract.guardians import GUARDIANS, Scope
 from healthchain.contract.ids import Arguments, Id, Kind, Milliseconds, Purpose, Result
 from healthchain.contract.licences import Act
-from healthchain.contract.members import MEMBER_KEYS, MEMBERS, acting
+from healthchain.contract.members import MEMBER_KEYS, MEMBERS, acting, organisation_of
 from healthchain.contract.patients import ALLOWED, PATIENT_KEYS, Use
 from healthchain.contract.policies import Permission
 from healthchain.contract.sessions import SESSIONS, Session, access, released_keys
@@ -169,7 +169,7 @@ def waiting(stub: Stub, arguments: Waiting) -> WaitingEmergencies:
     gate = acting(stub, Permission.RELEASE_KEYS)
     found = []
     for (user, patient_id, session_id), _ in PENDING_REVIEWS.scan(stub):
-        recipient = user.split("/", 1)[0]
+        recipient = organisation_of(user)
         patient = patients.registered(stub, patient_id)
         emergency, session = found_emergency(stub, patient_id, session_id)
         runs = Use.READ in ALLOWED[patient.status] and not session.is_over(stub.timestamp_ms)
@@ -184,15 +184,11 @@ class Keys(Arguments, frozen=True):
     patient: Id
 
 
-class Sealed(Result, frozen=True):
-    ciphertext: bytes
-
-
-def keys(stub: Stub, arguments: Keys) -> Sealed:
+def keys(stub: Stub, arguments: Keys) -> messages.Sealed:
     """What the custodian released, for the session's user while it lasts; MESSAGE_UNKNOWN until then."""
     access(stub, arguments.patient, arguments.id)
     found_emergency(stub, arguments.patient, arguments.id)
-    return Sealed(messages.fetch(stub, released_keys(arguments.patient, arguments.id)))
+    return messages.fetch(stub, released_keys(arguments.patient, arguments.id))
 
 
 def purge(stub: Stub, patient_id: str) -> None:

@@ -36,18 +36,9 @@ class Sealed(State, frozen=True):
 RECIPIENTS = Table("recipient", Sealed)
 
 
-def store(
-    stub: Stub,
-    required: AbstractSet[Address],
-    optional: AbstractSet[Address] = frozenset(),
-    *,
-    beside: AbstractSet[str] = frozenset(),
-) -> None:
-    """Take all required and any optional envelopes from the transient data.
-
-    Nothing else may be there but the keys `beside`, which another function takes (`messages.store`).
-    """
-    transient = {key: value for key, value in stub.transient.items() if key not in beside}
+def store(stub: Stub, required: AbstractSet[Address], optional: AbstractSet[Address] = frozenset()) -> None:
+    """Take all required and any optional envelopes from the transient data, where nothing else may be."""
+    transient = stub.transient
     if any(not transient.get(address.key) for address in sorted(required)):
         raise refusal(Code.ENVELOPE_MISSING)
     given = {address.key: address for address in sorted(required | optional) if address.key in transient}

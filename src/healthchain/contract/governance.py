@@ -16,7 +16,7 @@ from healthchain.contract import amendments, messages, tally
 from healthchain.contract.amendments import Amendment, Consortium, Summary
 from healthchain.contract.codes import Code, refusal
 from healthchain.contract.ids import Arguments, Id, Limit, MspId, Result, StartId, Text
-from healthchain.contract.members import Acting, acting
+from healthchain.contract.members import Acting, acting, organisation_of
 from healthchain.contract.policies import Permission, Policies
 from healthchain.contract.state import State, Table, emit
 
@@ -45,7 +45,7 @@ class Proposal(State, frozen=True):
 
     @property
     def proposer(self) -> str:
-        return self.by.split("/", 1)[0]
+        return organisation_of(self.by)
 
 
 class Vote(State, frozen=True):
@@ -261,17 +261,13 @@ class Comment(Arguments, frozen=True):
     msp_id: MspId | None = None
 
 
-class SealedComment(Result, frozen=True):
-    ciphertext: bytes
-
-
-def comment(stub: Stub, arguments: Comment) -> SealedComment:
+def comment(stub: Stub, arguments: Comment) -> messages.Sealed:
     """For administrators, to whose organisations it is sealed."""
     acting(stub, Permission.VOTE)
     _known(stub, arguments.id)
     voter = arguments.msp_id
     key = proposal_comment(arguments.id) if voter is None else vote_comment(arguments.id, voter)
-    return SealedComment(messages.fetch(stub, key))
+    return messages.fetch(stub, key)
 
 
 class Show(Arguments, frozen=True):

@@ -28,9 +28,6 @@ MspId = Annotated[
 ]
 # A certificate's common name; who somebody is, is always their MSP id and this, joined by a slash (`members.user_of`).
 CommonName = Annotated[str, Meta(pattern=r"^[^/\x00-\x1f\x7f\U0010ffff]+\Z", min_length=1, max_length=64)]
-UserName = Annotated[
-    str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}/[^\x00-\x1f\x7f\U0010ffff]{1,64}\Z", max_length=129)
-]
 Text = Annotated[str, Meta(min_length=1, max_length=500)]  # public: never anything of a patient
 Digest = Annotated[bytes, Meta(min_length=32, max_length=32)]  # a commitment or a keyed token
 StartId = Annotated[str, Meta(pattern=r"^([A-Za-z0-9_-]{22})?\Z", max_length=22)]

@@ -15,7 +15,7 @@ from msgspec.structs import asdict, replace
 from healthchain.chaincode.stub import Caller, Stub
 from healthchain.contract.codes import Code, refusal
 from healthchain.contract.ids import Arguments, Kind, Limit, Milliseconds, Result
-from healthchain.contract.members import MEMBERS, acting, user_of
+from healthchain.contract.members import MEMBERS, acting, organisation_of, user_of
 from healthchain.contract.policies import Permission
 from healthchain.contract.state import State, Table, emit
 
@@ -85,7 +85,7 @@ def require_found(stub: Stub, act: Act, found: Sequence[bytes | None]) -> None:
 def issue(stub: Stub, arguments: Issue) -> None:
     """By the agency, to a hospital or a practitioner of one."""
     by = acting(stub, Permission.LICENSE).user
-    hospital = MEMBERS.get(stub, arguments.holder.split("/", 1)[0])
+    hospital = MEMBERS.get(stub, organisation_of(arguments.holder))
     if hospital is None or hospital.kind is not Kind.HOSPITAL:
         raise refusal(Code.LICENCE_HOLDER)
     if not max(arguments.start_ms, stub.timestamp_ms) < arguments.end_ms:

@@ -107,6 +107,11 @@ def user_of(caller: Caller) -> str:
     return f"{caller.msp_id}/{caller.common_name}"
 
 
+def organisation_of(user: str) -> str:
+    """The MSP id of what `user_of` makes."""
+    return user.split("/", 1)[0]
+
+
 class Founder(Arguments, frozen=True):
     msp_id: MspId
     kind: Kind

@@ -15,7 +15,7 @@ from healthchain.contract import life_events, patients
 from healthchain.contract.codes import Code, refusal
 from healthchain.contract.ids import Arguments, Id
 from healthchain.contract.life_events import Happening
-from healthchain.contract.members import Acting, acting
+from healthchain.contract.members import Acting, acting, organisation_of
 from healthchain.contract.patients import PATIENTS, PatientStatus
 from healthchain.contract.policies import Permission
 from healthchain.contract.state import State, Table, emit
@@ -79,7 +79,7 @@ def confirm(stub: Stub, arguments: Confirm) -> None:
 
 def _require_both(gate: Acting, proposed: Merge, custodians: Set[str]) -> None:
     """Each custodian has said so, and never one user alone."""
-    proven_by = {gate.caller.msp_id, proposed.by.split("/", 1)[0]}
+    proven_by = {gate.caller.msp_id, organisation_of(proposed.by)}
     if proven_by != custodians or gate.user == proposed.by:
         raise refusal(Code.MERGE_UNPROVEN)
 

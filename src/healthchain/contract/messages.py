@@ -10,7 +10,7 @@ from collections.abc import Set as AbstractSet
 
 from healthchain.chaincode.stub import Stub
 from healthchain.contract.codes import Code, refusal
-from healthchain.contract.ids import MESSAGES
+from healthchain.contract.ids import MESSAGES, Result
 
 MESSAGE_BYTES_MAX = 1 << 20
 
@@ -20,22 +20,13 @@ def message_key(area: str, *parts: str) -> str:
     return "/".join((area, *parts))
 
 
-def store(
-    stub: Stub,
-    required: AbstractSet[str],
-    optional: AbstractSet[str] = frozenset(),
-    *,
-    beside: AbstractSet[str] = frozenset(),
-) -> frozenset[str]:
-    """Take these messages from the transient data; answers with the keys of those that were there.
-
-    Nothing else may be there but the keys `beside`, which another function takes (`envelopes.store`).
-    """
+def store(stub: Stub, required: AbstractSet[str], optional: AbstractSet[str] = frozenset()) -> frozenset[str]:
+    """Take these messages from the transient data, where nothing else may be; answers with the keys of those there."""
     transient = stub.transient
     given = sorted((required | optional) & transient.keys())
     if required - set(given) or not all(transient[key] for key in given):
         raise refusal(Code.MESSAGE_MISSING)
-    if any(key not in given and key not in beside for key in transient):
+    if any(key not in given for key in transient):
         raise refusal(Code.MESSAGE_UNEXPECTED)
     if any(len(transient[key]) > MESSAGE_BYTES_MAX for key in given):
         raise refusal(Code.MESSAGE_TOO_LARGE)
@@ -44,12 +35,16 @@ def store(
     return frozenset(given)
 
 
-def fetch(stub: Stub, key: str) -> bytes:
-    """The ciphertext; MESSAGE_UNKNOWN if it never was or is purged."""
+class Sealed(Result, frozen=True):
+    ciphertext: bytes
+
+
+def fetch(stub: Stub, key: str) -> Sealed:
+    """MESSAGE_UNKNOWN if it never was or is purged."""
     found = stub.get_private(MESSAGES, key)
     if found is None:
         raise refusal(Code.MESSAGE_UNKNOWN)
-    return found
+    return Sealed(found)
 
 
 def purge(stub: Stub, keys: Iterable[str]) -> None:

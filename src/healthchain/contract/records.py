@@ -17,7 +17,7 @@ from healthchain.contract import deciding, licences, patients
 from healthchain.contract.codes import Code, refusal
 from healthchain.contract.ids import BODIES, Action, Arguments, Counter, Id, body_key
 from healthchain.contract.licences import Act
-from healthchain.contract.members import MEMBERS, admitted
+from healthchain.contract.members import MEMBERS, admitted, organisation_of
 from healthchain.contract.patients import PATIENTS, Patient
 from healthchain.contract.policies import BATCH_RECORDS_LIMIT, IN_FORCE, POLICIES, RECORD_BYTES_LIMIT, Permission
 from healthchain.contract.state import State, Table, emit
@@ -123,7 +123,7 @@ def _check_author(caller: Caller, current: Header | None, patient: Patient) -> N
     """A contributor amends what its own organisation wrote last; the custodian keeps the record and amends all."""
     if current is None or caller.msp_id == patient.custodian:
         return
-    if current.author.split("/", 1)[0] != caller.msp_id:
+    if organisation_of(current.author) != caller.msp_id:
         raise refusal(Code.RECORD_OF_ANOTHER)
 
 

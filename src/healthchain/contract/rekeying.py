@@ -20,7 +20,7 @@ from healthchain.contract.consents import CONSENTS, Consent
 from healthchain.contract.envelopes import Address
 from healthchain.contract.guardians import Scope
 from healthchain.contract.ids import Arguments, Counter, Id, Result, Role
-from healthchain.contract.members import acting
+from healthchain.contract.members import acting, user_of
 from healthchain.contract.patients import PATIENTS, Patient, Use
 from healthchain.contract.policies import STAFF
 from healthchain.contract.state import State, Table, emit
@@ -120,7 +120,7 @@ def rotate(stub: Stub, arguments: Rotate) -> None:
     patient, concerned, role = _rotation(stub, arguments)
     start_epochs(stub, arguments.patient, patient, concerned, arguments.new_epochs)
     chosen = tuple(one.compartment for one in concerned)
-    done = Rotation(f"{stub.caller.msp_id}/{stub.caller.common_name}", role, stub.timestamp_ms, chosen)
+    done = Rotation(user_of(stub.caller), role, stub.timestamp_ms, chosen)
     ROTATIONS.put(stub, done, arguments.patient, stub.tx_id)
     emit(stub, "keys:Rotated", arguments.patient, chosen)
 

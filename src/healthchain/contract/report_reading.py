@@ -139,17 +139,13 @@ class Message(Arguments, frozen=True):
     part_id: Id | None = None
 
 
-class Sealed(Result, frozen=True):
-    ciphertext: bytes
-
-
-def fetch(stub: Stub, arguments: Message) -> Sealed:
+def fetch(stub: Stub, arguments: Message) -> messages.Sealed:
     """For those to whom it is sealed: the agency; a request for the hospital, too."""
     gate = _party(stub)
     _for_a_party(stub, gate, arguments.id)
     if gate.member.kind is not Kind.AGENCY and arguments.part is not Part.REQUEST:
         raise refusal(Code.REPORT_SEALED)
-    return Sealed(messages.fetch(stub, _place(arguments)))
+    return messages.fetch(stub, _place(arguments))
 
 
 def _place(asked: Message) -> str:

@@ -14,13 +14,12 @@ from healthchain.contract.emergency import (
     EMERGENCIES,
     PENDING_REVIEWS,
     Emergency,
-    Sealed,
     found_emergency,
     reason_message,
 )
 from healthchain.contract.guardians import Scope
 from healthchain.contract.ids import PERSONS, Arguments, Id, Kind, Result
-from healthchain.contract.members import Acting, acting
+from healthchain.contract.members import Acting, acting, organisation_of
 from healthchain.contract.patients import Patient
 from healthchain.contract.policies import Permission
 from healthchain.contract.sessions import released_keys
@@ -32,17 +31,17 @@ class Reason(Arguments, frozen=True):
     patient: Id
 
 
-def reason(stub: Stub, arguments: Reason) -> Sealed:
+def reason(stub: Stub, arguments: Reason) -> messages.Sealed:
     """For those to whom it is sealed."""
     gate = acting(stub)
     patient = patients.registered(stub, arguments.patient)
     emergency, _ = found_emergency(stub, arguments.patient, arguments.id)
-    knowing = (emergency.user.split("/", 1)[0], emergency.custodian)
+    knowing = (organisation_of(emergency.user), emergency.custodian)
     if gate.role in PERSONS:
         guardians.require_speaker(stub, arguments.patient, patient, Scope.READ)
     elif gate.member.kind is not Kind.AGENCY and gate.caller.msp_id not in knowing:
         raise refusal(Code.EMERGENCY_FORBIDDEN)
-    return Sealed(messages.fetch(stub, reason_message(arguments.patient, arguments.id)))
+    return messages.fetch(stub, reason_message(arguments.patient, arguments.id))
 
 
 class Review(Arguments, frozen=True):
@@ -74,7 +73,7 @@ def review(stub: Stub, arguments: Review) -> None:
 def _require_other(gate: Acting, emergency: Emergency) -> None:
     """Somebody who knows the reason, and is not of the clinician's own organisation."""
     knows = gate.member.kind is Kind.AGENCY or gate.caller.msp_id == emergency.custodian
-    if not knows or gate.caller.msp_id == emergency.user.split("/", 1)[0]:
+    if not knows or gate.caller.msp_id == organisation_of(emergency.user):
         raise refusal(Code.REVIEW_FORBIDDEN)
 
 
@@ -120,7 +119,7 @@ def _listed(stub: Stub, patient_id: str, session_id: str) -> ListedEmergency:
     return ListedEmergency(
         id=session_id,
         patient=patient_id,
-        organisation=emergency.user.split("/", 1)[0],
+        organisation=organisation_of(emergency.user),
         end_ms=session.end_ms,
         closed_ms=session.closed_ms,
         overdue=emergency.justified is None and emergency.due_ms <= stub.timestamp_ms,

@@ -15,7 +15,7 @@ from healthchain.contract import consents, guardians, messages, patients
 from healthchain.contract.codes import Code, refusal
 from healthchain.contract.consents import CONSENTS, Consent, ConsentStatus
 from healthchain.contract.guardians import Scope
-from healthchain.contract.ids import PERSONS, Arguments, Counter, Id, Kind, MspId, Result
+from healthchain.contract.ids import PERSONS, Arguments, Counter, Id, Kind, MspId
 from healthchain.contract.members import acting
 from healthchain.contract.patients import Patient, Use
 from healthchain.contract.policies import Permission
@@ -98,11 +98,7 @@ class OrderText(Arguments, frozen=True):
     id: Id
 
 
-class Sealed(Result, frozen=True):
-    ciphertext: bytes
-
-
-def fetch_order(stub: Stub, arguments: OrderText) -> Sealed:
+def fetch_order(stub: Stub, arguments: OrderText) -> messages.Sealed:
     """For those to whom it is sealed: the patient, guardians, the custodian's staff, the agency."""
     gate = acting(stub)
     patient = patients.registered(stub, arguments.patient)
@@ -110,7 +106,7 @@ def fetch_order(stub: Stub, arguments: OrderText) -> Sealed:
         guardians.require_speaker(stub, arguments.patient, patient, Scope.CONSENT)
     elif gate.member.kind is not Kind.AGENCY:
         patients.require_custodian_or_self(stub, gate.role, arguments.patient, patient)
-    return Sealed(messages.fetch(stub, order_text(arguments.patient, arguments.id)))
+    return messages.fetch(stub, order_text(arguments.patient, arguments.id))
 
 
 def purge(stub: Stub, patient_id: str) -> None:

@@ -20,6 +20,7 @@ from healthchain.contract.erasure import ERASURES
 from healthchain.contract.guardians import GUARDIANS
 from healthchain.contract.ids import Purpose, Result, Role
 from healthchain.contract.life_events import LIFE_EVENTS
+from healthchain.contract.members import organisation_of
 from healthchain.contract.patients import CUSTODY, Patient
 from healthchain.contract.records import HEADERS, Header, RecordStatus
 from healthchain.contract.rekeying import ROTATIONS
@@ -110,7 +111,7 @@ def _entry(
         time_ms=time_ms,
         happening=happening,
         user=user,
-        organisation=user.split("/", 1)[0],
+        organisation=organisation_of(user),
         ids=ids,
         version=version,
         role=role,

@@ -13,10 +13,11 @@ import msgspec
 
 from healthchain.client.errors import CommitFailed
 from healthchain.client.gateway import Committed, Connection
+from healthchain.contract import messages
 from healthchain.contract.codes import Code
 from healthchain.contract.ids import Arguments, Result
 from healthchain.errors import Refused
-from healthchain.records.sealing import HpkeKey
+from healthchain.records.sealing import HpkeKey, MessageContext, open_message, seal_message
 
 CONFLICT_TRIES = 8
 CONFLICT_PAUSE_S = 0.005  # doubled with every try
@@ -46,6 +47,18 @@ class Actor:
         """Evaluate. Raises Refused or EvaluateFailed."""
         answer = await self.connection.evaluate(function, msgspec.json.encode(arguments))
         return msgspec.json.decode(answer, type=result)
+
+    async def fetch(self, function: str, arguments: Arguments, place: str) -> bytes:
+        """Evaluate what hands out the message at this place, and open it. Raises Refused or SealBroken."""
+        return self.open(place, (await self.ask(function, arguments, messages.Sealed)).ciphertext)
+
+    def open(self, place: str, ciphertext: bytes) -> bytes:
+        """Of a message that was sealed to this party. Raises SealBroken."""
+        return open_message(self.key, self.recipient, MessageContext(self.channel, place), ciphertext)
+
+    def seal(self, place: str, public_keys: Mapping[str, bytes], plain: bytes) -> dict[str, bytes]:
+        """Transient data: a message for this place, to each recipient -> its key. Raises BadInput."""
+        return {place: seal_message(public_keys, MessageContext(self.channel, place), plain)}
 
     async def submit(
         self, function: str, arguments: Arguments, transient: Mapping[str, bytes] | None = None

@@ -8,14 +8,15 @@ from typing import TypeVar
 
 import msgspec
 
-from healthchain.contract import claim_reading, claims, members
+from healthchain.contract import claim_reading, claims
 from healthchain.contract.claim_reading import ShownClaim
 from healthchain.contract.claims import message
 from healthchain.contract.guardians import Scope
 from healthchain.records.actor import Actor, now_ms, repeated_on_conflict
 from healthchain.records.guardians import list_guardians
+from healthchain.records.members import list_members
 from healthchain.records.patients import registered
-from healthchain.records.sealing import MessageContext, SealBroken, open_message, seal_message
+from healthchain.records.sealing import SealBroken
 
 _Text = TypeVar("_Text", bound=msgspec.Struct)
 
@@ -31,13 +32,12 @@ async def sealed_to_parties(
     """Transient data: this message, to these organisations, the patient, and guardians if their keys are given."""
     plain = text.encode() if isinstance(text, str) else msgspec.json.encode(text)
     public_keys = await _public_keys(actor, patient, organisations) | dict(guardians or {})
-    return {place: seal_message(public_keys, MessageContext(actor.channel, place), plain)}
+    return actor.seal(place, public_keys, plain)
 
 
 async def _public_keys(actor: Actor, patient: str, organisations: Collection[str]) -> dict[str, bytes]:
     """Recipient -> key. Custodian and patient know the guardians: they seal to those for claims too."""
-    listed = (await actor.ask("members:List", members.List(), members.Members)).members
-    known = {one.msp_id: one.public_key for one in listed if one.msp_id in organisations}
+    known = {one.msp_id: one.public_key for one in await list_members(actor) if one.msp_id in organisations}
     about = await registered(actor, patient)
     known |= {patient: about.public_key} if about.public_key else {}
     if actor.recipient in (about.custodian, patient):
@@ -67,6 +67,4 @@ async def opened(actor: Actor, patient: str, claim_id: str, name: str, kind: typ
 async def fetched(actor: Actor, patient: str, claim_id: str, name: str) -> bytes:
     """The plain text. Raises Refused or SealBroken."""
     asked = claim_reading.Message(id=claim_id, patient=patient, name=name)
-    found = await actor.ask("claims:Message", asked, claim_reading.Sealed)
-    context = MessageContext(actor.channel, message(patient, claim_id, name))
-    return open_message(actor.key, actor.recipient, context, found.ciphertext)
+    return await actor.fetch("claims:Message", asked, message(patient, claim_id, name))

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from healthchain.contract import compartments as contract_compartments
-from healthchain.contract import consents, explaining, members, rekeying, revocation
+from healthchain.contract import consents, explaining, rekeying, revocation
 from healthchain.contract.codes import Code
 from healthchain.contract.ids import COMPARTMENTS_MAX, Action, Kind, Purpose, Role
 from healthchain.contract.rekeying import Rekey, Rekeys
@@ -17,8 +17,9 @@ from healthchain.records.actor import Actor, now_ms, repeated_on_conflict
 from healthchain.records.compartments import NAMES, name_of
 from healthchain.records.keyring import random_id
 from healthchain.records.keys import CompartmentKey, HeldKeys
+from healthchain.records.members import list_members
 from healthchain.records.patients import registered
-from healthchain.records.sealing import MessageContext, new_key, open_message, seal_message
+from healthchain.records.sealing import new_key
 
 # Another grant or revocation came in between: now there are other keys to seal, or other recipients.
 OTHER_ENVELOPES = (Code.ENVELOPE_MISSING, Code.ENVELOPE_UNEXPECTED)
@@ -148,23 +149,21 @@ async def order(
     Its text is sealed to those who may fetch it: the custodian, the patient, guardians, agencies.
     """
     ordering = revocation.Order(patient, tuple(consent_ids), grantee, everything, id=random_id())
-    listed = (await officer.ask("members:List", members.List(), members.Members)).members
+    listed = await list_members(officer)
     custodian = (await registered(officer, patient)).custodian
     strangers = {one.msp_id for one in listed if one.kind is not Kind.AGENCY and one.msp_id != custodian}
     known = await keys.public_keys(officer, patient)
     audience = {recipient: key for recipient, key in known.items() if recipient not in strangers}
     place = order_text(patient, ordering.id)
-    sealed = seal_message(audience, MessageContext(officer.channel, place), text.encode())
-    await repeated_on_conflict(lambda: officer.submit("consents:Order", ordering, {place: sealed}))
+    sealed = officer.seal(place, audience, text.encode())
+    await repeated_on_conflict(lambda: officer.submit("consents:Order", ordering, sealed))
     return ordering.id
 
 
 async def text_of_order(actor: Actor, patient: str, order_id: str) -> str:
     """For those to whom it is sealed. Raises Refused or SealBroken."""
     asked = revocation.OrderText(patient=patient, id=order_id)
-    found = await actor.ask("consents:OrderText", asked, revocation.Sealed)
-    context = MessageContext(actor.channel, order_text(patient, order_id))
-    return open_message(actor.key, actor.recipient, context, found.ciphertext).decode(errors="replace")
+    return (await actor.fetch("consents:OrderText", asked, order_text(patient, order_id))).decode(errors="replace")
 
 
 async def explain(

@@ -23,7 +23,7 @@ from healthchain.records.keyring import random_id
 from healthchain.records.keys import CompartmentKey
 from healthchain.records.patients import registered
 from healthchain.records.reading import read_all
-from healthchain.records.sealing import MessageContext, SealBroken, open_message, seal_message
+from healthchain.records.sealing import SealBroken
 
 OFFER_MS = 7 * 24 * 60 * 60 * 1000
 
@@ -41,8 +41,8 @@ async def offer(custodian: Actor, patient: str, to: str, lasts_ms: int = OFFER_M
     place = offered_keys(patient, offering.id)
     # An organisation without a key is no member: the contract says so.
     audience = {to: recipients.get(to, custodian.key.public_bytes)}
-    sealed = seal_message(audience, MessageContext(custodian.channel, place), msgspec.json.encode(held))
-    await repeated_on_conflict(partial(custodian.submit, "custody:Offer", offering, {place: sealed}))
+    sealed = custodian.seal(place, audience, msgspec.json.encode(held))
+    await repeated_on_conflict(partial(custodian.submit, "custody:Offer", offering, sealed))
     return offering.id
 
 
@@ -62,9 +62,9 @@ async def accept(taking: Custodian, patient: str) -> None:
     actor = taking.actor
     asked = custody.Fetch(patient=patient)
     found = await actor.ask("custody:OfferedKeys", asked, custody.OfferedKeys)
-    context = MessageContext(actor.channel, offered_keys(patient, found.id))
+    opened = actor.open(offered_keys(patient, found.id), found.ciphertext)
     try:
-        offered = msgspec.json.decode(open_message(actor.key, actor.recipient, context, found.ciphertext), type=_Keys)
+        offered = msgspec.json.decode(opened, type=_Keys)
     except msgspec.DecodeError:
         raise SealBroken from None
     recipients = {actor.recipient: actor.key.public_bytes}

@@ -25,7 +25,7 @@ from healthchain.records import keys
 from healthchain.records.actor import Actor, now_ms, repeated_on_conflict
 from healthchain.records.keyring import random_id
 from healthchain.records.reading import Session, record_place, session
-from healthchain.records.sealing import KEY_BYTES, MessageContext, SealBroken, open_message, seal_message
+from healthchain.records.sealing import KEY_BYTES, MessageContext, SealBroken, seal_message
 
 EMERGENCY_MS = 60 * 60 * 1000
 
@@ -51,8 +51,8 @@ async def break_glass(clinician: Actor, patient: str, reason: str, lasts_ms: int
     context = MessageContext(clinician.channel, place)
     asked = emergency.Audience(patient=patient)
     audience = await clinician.ask("emergency:Audience", asked, emergency.Recipients)
-    sealed = seal_message(_usable(audience.public_keys, context), context, reason.encode())
-    committed = await repeated_on_conflict(partial(clinician.submit, "emergency:Open", opening, {place: sealed}))
+    sealed = clinician.seal(place, _usable(audience.public_keys, context), reason.encode())
+    committed = await repeated_on_conflict(partial(clinician.submit, "emergency:Open", opening, sealed))
     opened = msgspec.json.decode(committed.result, type=emergency.Opened)
     return BrokenGlass(opening.id, opened.due_ms)
 
@@ -98,9 +98,8 @@ async def review(reviewer: Actor, patient: str, emergency_id: str, *, justified:
 async def reason_of(actor: Actor, patient: str, emergency_id: str) -> str:
     """By one to whom it was sealed. Raises Refused or SealBroken."""
     asked = reviews.Reason(id=emergency_id, patient=patient)
-    found = await actor.ask("emergency:Reason", asked, emergency.Sealed)
-    context = MessageContext(actor.channel, reason_message(patient, emergency_id))
-    return open_message(actor.key, actor.recipient, context, found.ciphertext).decode(errors="replace")
+    place = reason_message(patient, emergency_id)
+    return (await actor.fetch("emergency:Reason", asked, place)).decode(errors="replace")
 
 
 async def list_emergencies(actor: Actor, patient: str) -> list[ListedEmergency]:
@@ -133,21 +132,19 @@ async def _release(custodian: Actor, waiting: WaitingEmergency) -> None:
     place = released_keys(waiting.patient, waiting.id)
     public_keys = await keys.public_keys(custodian, waiting.patient)
     recipient = {waiting.recipient: public_keys[waiting.recipient]}
-    sealed = seal_message(recipient, MessageContext(custodian.channel, place), msgspec.json.encode(record_keys))
+    sealed = custodian.seal(place, recipient, msgspec.json.encode(record_keys))
     releasing = emergency.Release(id=waiting.id, patient=waiting.patient)
-    await repeated_on_conflict(partial(custodian.submit, "emergency:Release", releasing, {place: sealed}))
+    await repeated_on_conflict(partial(custodian.submit, "emergency:Release", releasing, sealed))
 
 
 async def _released(clinician: Actor, patient: str, emergency_id: str) -> RecordKeys:
     asked = emergency.Keys(id=emergency_id, patient=patient)
     try:
-        found = await clinician.ask("emergency:Keys", asked, emergency.Sealed)
+        opened = await clinician.fetch("emergency:Keys", asked, released_keys(patient, emergency_id))
     except Refused as refused:
         if refused.code != Code.MESSAGE_UNKNOWN:
             raise
         return {}
-    context = MessageContext(clinician.channel, released_keys(patient, emergency_id))
-    opened = open_message(clinician.key, clinician.recipient, context, found.ciphertext)
     try:
         return msgspec.json.decode(opened, type=RecordKeys)
     except msgspec.DecodeError:

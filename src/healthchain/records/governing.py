@@ -11,7 +11,7 @@ from fabric_protos.common import common_pb2
 from fabric_protos.common.configtx_pb2 import Config, ConfigUpdate, ConfigUpdateEnvelope
 
 from healthchain.chaincode.membership import Standing
-from healthchain.contract import governance, leaving, members
+from healthchain.contract import governance, leaving
 from healthchain.contract.amendments import (
     AddMember,
     Amendment,
@@ -31,14 +31,14 @@ from healthchain.contract.governance import (
     proposal_comment,
     vote_comment,
 )
-from healthchain.contract.members import ListedMember
 from healthchain.contract.policies import Policies
 from healthchain.errors import BadInput
 from healthchain.identity.folders import SigningIdentity
 from healthchain.identity.msp import MSP, IdentityRefused, MSPMalformed
 from healthchain.records.actor import Actor, repeated_on_conflict
 from healthchain.records.keyring import Keyring, random_id
-from healthchain.records.sealing import MessageContext, SealBroken, open_message, seal_message
+from healthchain.records.members import list_members
+from healthchain.records.sealing import SealBroken
 from healthchain.wire.channel import Organization, genesis_config, read_genesis
 from healthchain.wire.config_update import applied, config_update, sign_update, with_member, without_member
 from healthchain.wire.proposal import NONCE_BYTES
@@ -102,11 +102,8 @@ async def policies(actor: Actor) -> Policies:
 async def sealed_comment(administrator: Actor, proposal_id: str, voter: str | None = None) -> str:
     """Of the member's vote, or of the proposal. Raises Refused, or SealBroken for one who joined later."""
     asked = governance.Comment(proposal_id, voter)
-    found = await administrator.ask("governance:Comment", asked, governance.SealedComment)
     place = proposal_comment(proposal_id) if voter is None else vote_comment(proposal_id, voter)
-    context = MessageContext(administrator.channel, place)
-    opened = open_message(administrator.key, administrator.recipient, context, found.ciphertext)
-    return opened.decode(errors="replace")
+    return (await administrator.fetch("governance:Comment", asked, place)).decode(errors="replace")
 
 
 async def comments(administrator: Actor, found: ProposalWithVotes) -> dict[str, str]:
@@ -231,16 +228,10 @@ async def _authorities(actor: Actor, msp_id: str) -> set[bytes]:
     return found
 
 
-async def list_members(actor: Actor) -> list[ListedMember]:
-    """Suspended and removed ones too, by MSP id."""
-    return (await actor.ask("members:List", members.List(), members.Members)).members
-
-
 async def _sealed(administrator: Actor, place: str, comment: str | None) -> dict[str, bytes]:
     if comment is None:
         return {}
     audience = {
         one.msp_id: one.public_key for one in await list_members(administrator) if one.standing is Standing.ACTIVE
     }
-    context = MessageContext(administrator.channel, place)
-    return {place: seal_message(audience, context, comment.encode())}
+    return administrator.seal(place, audience, comment.encode())

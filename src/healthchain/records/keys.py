@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from healthchain.contract import guardians, keys, members
+from healthchain.contract import guardians, keys
 from healthchain.contract.envelopes import Address
 from healthchain.errors import BadInput
 from healthchain.records.actor import Actor, now_ms
+from healthchain.records.members import list_members
 from healthchain.records.patients import registered
 from healthchain.records.sealing import (
     BodySealer,
@@ -77,8 +78,7 @@ async def for_handing(actor: Actor, patient: str) -> HeldKeys:
 
 async def public_keys(actor: Actor, patient: str) -> dict[str, bytes]:
     """Of every party whose key is on the ledger: members by MSP id, the patient, its guardians."""
-    listed = await actor.ask("members:List", members.List(), members.Members)
-    known = {one.msp_id: one.public_key for one in listed.members}
+    known = {one.msp_id: one.public_key for one in await list_members(actor)}
     speaking = await actor.ask("guardians:List", guardians.List(patient=patient), guardians.Guardians)
     known |= {one.id: one.public_key for one in speaking.guardians if one.lasts(now_ms())}
     own = (await registered(actor, patient)).public_key

@@ -12,15 +12,16 @@ from os import urandom
 import msgspec
 from msgspec.structs import replace
 
-from healthchain.contract import aggregates, governance, suppression
+from healthchain.contract import aggregates, suppression
 from healthchain.contract.aggregates import Category, Period, Publish, ShownAggregate
 from healthchain.contract.suppression import Figure
 from healthchain.errors import BadInput, HealthChainError
 from healthchain.records import reporting
 from healthchain.records.actor import Actor, repeated_on_conflict
 from healthchain.records.fhir_cases import Case
+from healthchain.records.governing import policies
 from healthchain.records.keyring import random_id
-from healthchain.records.sealing import MessageContext, SealBroken, open_message, seal_message
+from healthchain.records.sealing import SealBroken
 
 SALT_BYTES = 32
 RECEIPTS_BYTES = 1 << 18
@@ -139,7 +140,7 @@ async def publish(officer: Actor, cases: Mapping[str, Case], axes: Axes) -> str:
 
 async def least_count(actor: Actor) -> int:
     """The smallest count that the members agreed to publish, but for 0."""
-    return (await actor.ask("governance:Policies", governance.Show(), governance.InForce)).policies.cell_min
+    return (await policies(actor)).cell_min
 
 
 async def submit(officer: Actor, table: Publish, receipts: Receipts) -> str:
@@ -148,8 +149,8 @@ async def submit(officer: Actor, table: Publish, receipts: Receipts) -> str:
     own_key = {officer.recipient: officer.key.public_bytes}
     plain = msgspec.json.encode(receipts)
     padded = plain.ljust(-(-len(plain) // RECEIPTS_BYTES) * RECEIPTS_BYTES)  # with spaces, which JSON ignores
-    sealed = seal_message(own_key, MessageContext(officer.channel, place), padded)
-    await repeated_on_conflict(partial(officer.submit, "aggregates:Publish", table, {place: sealed}))
+    sealed = officer.seal(place, own_key, padded)
+    await repeated_on_conflict(partial(officer.submit, "aggregates:Publish", table, sealed))
     return table.id
 
 
@@ -190,9 +191,8 @@ async def trace(officer: Actor, table: str, cell: int) -> Traced:
 
 
 async def _receipts_of(officer: Actor, table: str) -> Receipts:
-    sealed = await officer.ask("aggregates:Trace", aggregates.Trace(id=table), aggregates.Sealed)
-    context = MessageContext(officer.channel, aggregates.receipts_message(table))
-    opened = open_message(officer.key, officer.recipient, context, sealed.ciphertext)
+    place = aggregates.receipts_message(table)
+    opened = await officer.fetch("aggregates:Trace", aggregates.Trace(id=table), place)
     try:
         return msgspec.json.decode(opened, type=Receipts)
     except msgspec.DecodeError:

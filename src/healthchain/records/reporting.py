@@ -10,13 +10,14 @@ from functools import partial
 
 import msgspec
 
-from healthchain.contract import members, report_reading, reports
+from healthchain.contract import report_reading, reports
 from healthchain.contract.policies import HOUR_MS
 from healthchain.contract.report_reading import ListedReport, Overview, Part, ShownReport
 from healthchain.records.actor import Actor, repeated_on_conflict
 from healthchain.records.fhir_cases import Case
 from healthchain.records.keyring import random_id
-from healthchain.records.sealing import MessageContext, SealBroken, open_message, seal_message
+from healthchain.records.members import list_members
+from healthchain.records.sealing import SealBroken
 
 
 async def file(hospital: Actor, agency: str, case: Case, known_ms: int) -> str:
@@ -109,12 +110,10 @@ async def question_of(actor: Actor, report: str, request: str) -> str:
 
 async def _opened(actor: Actor, report: str, part: Part, place: str, part_id: str | None = None) -> bytes:
     asked = report_reading.Message(id=report, part=part, part_id=part_id)
-    found = await actor.ask("reports:Message", asked, report_reading.Sealed)
-    return open_message(actor.key, actor.recipient, MessageContext(actor.channel, place), found.ciphertext)
+    return await actor.fetch("reports:Message", asked, place)
 
 
 async def _sealed(actor: Actor, organisations: Collection[str], place: str, text: bytes) -> dict[str, bytes]:
     """Transient data; an organisation that is none is left for the contract to refuse. Raises BadInput."""
-    listed = (await actor.ask("members:List", members.List(), members.Members)).members
-    public_keys = {one.msp_id: one.public_key for one in listed if one.msp_id in organisations}
-    return {place: seal_message(public_keys, MessageContext(actor.channel, place), text)}
+    listed = await list_members(actor)
+    return actor.seal(place, {one.msp_id: one.public_key for one in listed if one.msp_id in organisations}, text)
