@@ -225,6 +225,7 @@ def test_members_change_under_load(folder: Path) -> None:
         outcomes, _ = await asyncio.gather(
             asyncio.gather(*[put(name, number) for number, name in enumerate(names)]), decisions()
         )
+        outcomes.append(await put("south", len(names)))  # after its removal, however fast the others were
         assert outcomes.count("committed") >= 60
         assert "Refused" in outcomes
         agreed(network)
