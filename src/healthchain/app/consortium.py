@@ -15,6 +15,7 @@ from healthchain.contract import licences, members
 from healthchain.contract.codes import Code
 from healthchain.contract.ehr import CONTRACT
 from healthchain.contract.ids import COLLECTIONS, Kind
+from healthchain.contract.policies import DAY_MS
 from healthchain.errors import BadInput, Refused
 from healthchain.fabric.nodes import is_fabric, read_settings
 from healthchain.fabric.nodes import members as fabric_members
@@ -35,7 +36,7 @@ ADMINISTRATOR = "administrator"
 CLINICIAN = "clinician"
 Gateways = Callable[[str], GatewayService]
 """An organisation's gateway, by its name."""
-LICENSED_MS = 10 * 365 * 24 * 60 * 60 * 1000
+LICENSED_MS = 10 * 365 * DAY_MS
 
 
 class FolderTaken(BadInput):

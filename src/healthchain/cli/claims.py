@@ -40,15 +40,15 @@ def cover(
 ) -> None:
     """As a payer: cover a patient. What the plan says is sealed to payer, custodian and patient."""
     from healthchain.app.consortium import opened
+    from healthchain.contract.policies import DAY_MS
     from healthchain.records.actor import now_ms
     from healthchain.records.coverage import Period, enrol
 
     output = Output(as_json=json)
-    day_ms = 24 * 60 * 60 * 1000
 
     async def work(text: str) -> str:
         async with opened(folder) as consortium:
-            period = Period(now_ms() - 365 * day_ms, now_ms() + days * day_ms)
+            period = Period(now_ms() - 365 * DAY_MS, now_ms() + days * DAY_MS)
             return await enrol(consortium.staff(org, user), patient, text, period, rank)
 
     with failures(output):

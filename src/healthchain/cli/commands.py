@@ -294,6 +294,7 @@ def grant(
     """As the patient: give an organisation a consent, and seal the compartments' keys to it."""
     from healthchain.app.consortium import opened
     from healthchain.contract import ids
+    from healthchain.contract.policies import DAY_MS
     from healthchain.records import consenting
     from healthchain.records.actor import now_ms
 
@@ -305,7 +306,7 @@ def grant(
                 grantee=consortium.topology.organisation(to).msp_id,
                 purposes=tuple(_purpose(one) for one in purpose),
                 actions=tuple(one_of(ids.Action, one, "action") for one in action),
-                end_ms=now_ms() + days * 24 * 60 * 60 * 1000,
+                end_ms=now_ms() + days * DAY_MS,
                 compartments=tuple(compartment or ()),
                 role=one_of(ids.Role, role, "role") if role else None,
                 person=person,

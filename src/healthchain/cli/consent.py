@@ -117,6 +117,7 @@ def deny(
     from healthchain.app.consortium import opened
     from healthchain.contract import ids
     from healthchain.contract.consents import Decision
+    from healthchain.contract.policies import DAY_MS
     from healthchain.records import consenting
     from healthchain.records.actor import now_ms
 
@@ -128,7 +129,7 @@ def deny(
                 grantee=consortium.topology.organisation(to).msp_id,
                 purposes=tuple(one_of(ids.Purpose, one, "purpose") for one in purpose),
                 actions=tuple(one_of(ids.Action, one, "action") for one in action),
-                end_ms=now_ms() + days * 24 * 60 * 60 * 1000,
+                end_ms=now_ms() + days * DAY_MS,
                 compartments=tuple(compartment or ()),
                 decision=Decision.DENY,
                 role=one_of(ids.Role, role, "role") if role else None,

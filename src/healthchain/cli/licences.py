@@ -43,6 +43,7 @@ def issue(
     """As the agency: license a hospital, or a practitioner of one. It replaces a licence that there is."""
     from healthchain.app.consortium import opened
     from healthchain.contract.licences import Act
+    from healthchain.contract.policies import DAY_MS
     from healthchain.records.actor import now_ms
     from healthchain.records.licensing import license_holder
 
@@ -52,7 +53,7 @@ def issue(
         async with opened(folder) as consortium:
             acts = tuple(one_of(Act, one, "act") for one in act or Act)
             holder, start_ms = _holder(consortium, to, person), now_ms()
-            end_ms = start_ms + days * 24 * 60 * 60 * 1000
+            end_ms = start_ms + days * DAY_MS
             await license_holder(consortium.staff(org, user), holder, start_ms, end_ms, acts)
             return holder
 

@@ -37,6 +37,7 @@ def appoint_guardian(
     """As the custodian: enrol a guardian, and seal the patient's keys to it where its scope needs them."""
     from healthchain.app.consortium import opened
     from healthchain.contract.guardians import Scope
+    from healthchain.contract.policies import DAY_MS
     from healthchain.records.actor import now_ms
     from healthchain.records.guardians import Office, appoint
     from healthchain.records.keyring import random_id
@@ -48,7 +49,7 @@ def appoint_guardian(
             scopes = tuple(one_of(Scope, one, "scope") for one in scope)
             chosen = guardian or random_id()
             public_key = consortium.enrol_guardian(chosen, org)
-            office = Office(chosen, public_key, scopes, now_ms() + days * 24 * 60 * 60 * 1000)
+            office = Office(chosen, public_key, scopes, now_ms() + days * DAY_MS)
             await appoint(consortium.staff(org, user), patient, office)
             return chosen
 
@@ -118,6 +119,7 @@ def offer(
 ) -> None:
     """As the custodian: offer custody to another hospital, with all keys sealed to it."""
     from healthchain.app.consortium import opened
+    from healthchain.contract.policies import DAY_MS
     from healthchain.records import custody
 
     output = Output(as_json=json)
@@ -125,7 +127,7 @@ def offer(
     async def work() -> str:
         async with opened(folder) as consortium:
             msp_id = consortium.topology.organisation(to).msp_id
-            lasts_ms = days * 24 * 60 * 60 * 1000
+            lasts_ms = days * DAY_MS
             return await custody.offer(consortium.staff(org, user), patient, msp_id, lasts_ms)
 
     with failures(output):

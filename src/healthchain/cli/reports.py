@@ -39,6 +39,7 @@ def file(
     """As a hospital: report each Condition of this code in a bundle, sealed to the agency alone."""
     from healthchain.app.consortium import opened
     from healthchain.app.input import read_file
+    from healthchain.contract.policies import HOUR_MS
     from healthchain.errors import BadInput
     from healthchain.records import reporting
     from healthchain.records.actor import now_ms
@@ -49,7 +50,7 @@ def file(
 
     async def work(found: list[Case]) -> list[str]:
         async with opened(folder) as consortium:
-            to, known_ms = consortium.topology.organisation(agency).msp_id, now_ms() - hours_ago * 60 * 60 * 1000
+            to, known_ms = consortium.topology.organisation(agency).msp_id, now_ms() - hours_ago * HOUR_MS
             return [await reporting.file(consortium.staff(org, user), to, one, known_ms) for one in found]
 
     with failures(output):
@@ -158,6 +159,7 @@ def overdue(folder: Folder, org: Org, user: Officer = "health-officer", json: Js
     import msgspec
 
     from healthchain.app.consortium import opened
+    from healthchain.contract.policies import HOUR_MS
     from healthchain.records import reporting
 
     output = Output(as_json=json)
@@ -168,9 +170,8 @@ def overdue(folder: Folder, org: Org, user: Officer = "health-officer", json: Js
 
     with failures(output):
         found = run_async(work())
-        hour_ms = 60 * 60 * 1000
         lines = [
-            f"{one.hospital}: {one.late} late, by {one.late_ms_max // hour_ms} h at most" for one in found.hospitals
+            f"{one.hospital}: {one.late} late, by {one.late_ms_max // HOUR_MS} h at most" for one in found.hospitals
         ]
         lines += [f"{one.hospital}: no answer to {one.id} since {_time(one.due_ms)}" for one in found.requests]
         output.result(msgspec.to_builtins(found), "\n".join(lines) if lines else "nothing is late")

@@ -13,6 +13,7 @@ import orjson
 from healthchain.contract import custody
 from healthchain.contract.custody import offered_keys
 from healthchain.contract.ids import Purpose
+from healthchain.contract.policies import DAY_MS
 from healthchain.errors import BadInput
 from healthchain.records import keys
 from healthchain.records.actor import Actor, now_ms, repeated_on_conflict
@@ -25,7 +26,7 @@ from healthchain.records.patients import registered
 from healthchain.records.reading import read_all
 from healthchain.records.sealing import SealBroken
 
-OFFER_MS = 7 * 24 * 60 * 60 * 1000
+OFFER_MS = 7 * DAY_MS
 
 _Keys = list[CompartmentKey]
 

@@ -17,6 +17,7 @@ from healthchain.contract import emergency, reviews, sessions
 from healthchain.contract.codes import Code
 from healthchain.contract.emergency import WaitingEmergency, reason_message
 from healthchain.contract.ids import Purpose
+from healthchain.contract.policies import HOUR_MS
 from healthchain.contract.records import RecordStatus
 from healthchain.contract.reviews import Emergencies, ListedEmergency
 from healthchain.contract.sessions import released_keys
@@ -27,7 +28,7 @@ from healthchain.records.keyring import random_id
 from healthchain.records.reading import Session, record_place, session
 from healthchain.records.sealing import KEY_BYTES, MessageContext, SealBroken, seal_message
 
-EMERGENCY_MS = 60 * 60 * 1000
+EMERGENCY_MS = HOUR_MS
 
 # It was closed, or the patient erased or taken elsewhere, in the meantime; or the patient denies this to the custodian.
 NOTHING_TO_RELEASE = (Code.SESSION_ENDED, Code.PATIENT_ERASED, Code.NOT_THE_CUSTODIAN, Code.CONSENT_MISSING)

@@ -13,11 +13,12 @@ from pathlib import Path
 from healthchain.app.consortium import ADMINISTRATOR, CLINICIAN, Consortium, initialise, opened
 from healthchain.app.input import read_file
 from healthchain.app.scenarios import Say, refusal
-from healthchain.app.scenarios.records import CLINIC, DAY_MS, HOSPITAL, INSURER, sample_files
+from healthchain.app.scenarios.records import CLINIC, HOSPITAL, INSURER, sample_files
 from healthchain.app.verify import verify
 from healthchain.config import CHAINCODE, DEFAULT
 from healthchain.contract import consents
 from healthchain.contract.ids import MESSAGES, Action, Purpose
+from healthchain.contract.policies import DAY_MS
 from healthchain.contract.reading import Disclose, ToDisclose
 from healthchain.contract.sessions import released_keys
 from healthchain.records import consenting, emergency, reading, sessions

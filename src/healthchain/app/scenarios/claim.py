@@ -13,12 +13,13 @@ from pathlib import Path
 from healthchain.app.consortium import Consortium, initialise, opened
 from healthchain.app.input import read_file
 from healthchain.app.scenarios import Say, refusal
-from healthchain.app.scenarios.records import CLINIC, DAY_MS, HOSPITAL, INSURER, sample_files
+from healthchain.app.scenarios.records import CLINIC, HOSPITAL, INSURER, sample_files
 from healthchain.app.verify import verify
 from healthchain.config import CHAINCODE, DEFAULT
 from healthchain.contract.claims import message
 from healthchain.contract.commitments import Part
 from healthchain.contract.ids import MESSAGES
+from healthchain.contract.policies import DAY_MS
 from healthchain.records import claim_payer, claiming, coverage
 from healthchain.records.actor import Actor, now_ms
 from healthchain.records.bundle import Entry, ParsedBundle, parse_bundle

@@ -16,12 +16,13 @@ from healthchain.app.consortium import ADMINISTRATOR, CLINICIAN, Consortium, ini
 from healthchain.app.input import read_file
 from healthchain.app.joining import join, prepare_organisation
 from healthchain.app.scenarios import Say, refusal
-from healthchain.app.scenarios.records import CLINIC, DAY_MS, HOSPITAL, INSURER, sample_files
+from healthchain.app.scenarios.records import CLINIC, HOSPITAL, INSURER, sample_files
 from healthchain.app.verify import verify
 from healthchain.config import DEFAULT, Organisation
 from healthchain.contract import sessions
 from healthchain.contract.amendments import Amendment, ChangePolicies, ResumeMember, SuspendMember
 from healthchain.contract.ids import Action, Purpose
+from healthchain.contract.policies import DAY_MS, HOUR_MS
 from healthchain.records import consenting, governing, licensing, reading
 from healthchain.records.actor import Actor, now_ms
 from healthchain.records.bundle import parse_bundle
@@ -33,7 +34,6 @@ from healthchain.wire.transaction import decode_action, decode_header
 
 AGENCY = "health-agency"
 ISLAND = Organisation("island-hospital", "hospital", "Island Hospital")
-HOUR_MS = 60 * 60 * 1000
 SHORTER_MS = 8 * HOUR_MS
 CELLS = 3
 

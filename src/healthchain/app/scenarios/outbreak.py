@@ -13,10 +13,11 @@ from pathlib import Path
 from healthchain.app.consortium import CLINICIAN, Consortium, initialise, opened
 from healthchain.app.input import read_file
 from healthchain.app.scenarios import Say, refusal
-from healthchain.app.scenarios.records import CLINIC, DAY_MS, HOSPITAL, INSURER, sample_files
+from healthchain.app.scenarios.records import CLINIC, HOSPITAL, INSURER, sample_files
 from healthchain.app.verify import verify
 from healthchain.config import DEFAULT
 from healthchain.contract.aggregates import Category, Period, ShownAggregate
+from healthchain.contract.policies import DAY_MS, HOUR_MS
 from healthchain.records import publishing, reporting
 from healthchain.records.actor import Actor, now_ms
 from healthchain.records.bundle import parse_bundle
@@ -150,7 +151,7 @@ async def _filed(consortium: Consortium, sealed: Mapping[str, Case], say: Say) -
     acknowledged = sum(one.acknowledged_ms is not None for one in listed)
     say(f"The agency opens {len(found)} reports, identical: {identical}. It confirms {acknowledged}: the receipts.")
     (measured,) = (await reporting.overdue(officer)).hospitals
-    late_hours = measured.late_ms_max // (60 * 60 * 1000)
+    late_hours = measured.late_ms_max // HOUR_MS
     say(f"{measured.late} report came late, {late_hours} hours after its deadline; the ledger measures it.")
     of_hospital = next(one.id for one in listed if one.hospital == consortium.topology.organisation(HOSPITAL).msp_id)
     another = await refusal(reporting.case_of(consortium.staff(CLINIC, CLINICIAN), of_hospital))

@@ -20,6 +20,7 @@ from healthchain.config import DEFAULT
 from healthchain.contract import keys as contract_keys
 from healthchain.contract import reading as contract_reading
 from healthchain.contract.ids import COMPARTMENTS, Action, Purpose
+from healthchain.contract.policies import DAY_MS
 from healthchain.ledger import fsck
 from healthchain.network.network import peer_folder
 from healthchain.network.provision import read_genesis_block
@@ -31,7 +32,6 @@ from healthchain.records.importing import Imported, import_bundle
 
 HOSPITAL, CLINIC, INSURER = "general-hospital", "city-clinic", "mutual-insurance"
 TRACES_MAX = 16  # each is looked for in every byte of every peer
-DAY_MS = 24 * 60 * 60 * 1000
 
 
 @dataclass(frozen=True, slots=True)
