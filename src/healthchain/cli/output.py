@@ -12,7 +12,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import errno
 import gc
@@ -138,6 +137,8 @@ def run_async(main: Coroutine[Any, Any, _Result]) -> _Result:
     What a transaction makes is freed by reference counts; looking for cycles as often as Python does by default costs
     7% of the throughput.
     """
+    import asyncio  # a third of the time that help takes
+
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)
     try:
