@@ -16,8 +16,6 @@ from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from grpc_tools import protoc
 
 UNUSED = (
-    "discovery/",
-    "gossip/",
     "transientstore/",
     "orderer/cluster",
     "peer/snapshot",
