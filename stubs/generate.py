@@ -22,7 +22,7 @@ UNUSED = (
     "peer/resources",
     "peer/signed_cc",
 )
-OWN_IMPORT = re.compile(r"^from (common|gateway|ledger|msp|orderer|peer)(?=[. ])", re.MULTILINE)
+OWN_IMPORT = re.compile(r"^from (common|gateway|gossip|ledger|msp|orderer|peer)(?=[. ])", re.MULTILINE)
 
 
 def main() -> int:

@@ -1,4 +1,4 @@
-from gossip import message_pb2 as _message_pb2
+from fabric_protos.gossip import message_pb2 as _message_pb2
 from fabric_protos.msp import msp_config_pb2 as _msp_config_pb2
 from fabric_protos.peer import proposal_response_pb2 as _proposal_response_pb2
 from google.protobuf.internal import containers as _containers
