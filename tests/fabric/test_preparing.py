@@ -88,7 +88,7 @@ def test_no_port_is_used_twice_and_an_erased_value_goes_at_once(tmp_path: Path) 
     ports = [
         address
         for one in listed
-        for address in (one.peer, one.orderer, one.orderer_admin, one.chaincode, one.chaincode_callback)
+        for address in (one.peer, one.orderer, one.orderer_admin, one.chaincode, one.nodes.callback)
     ]
     assert len(set(ports)) == 5 * len(listed)
     write_configs(listed[0], tmp_path / "builder")

@@ -81,6 +81,7 @@ async def up(folder: Path, programs: Path, say: Say) -> None:
 
 async def _up(folder: Path, programs: Path, say: Say) -> None:
     settings, topology = nodes.read_settings(folder), stored_topology(folder)
+    nodes.require_all_here(settings)
     members = nodes.members(folder, topology, settings)
     builder = write_builder(folder / nodes.FOLDER / "builder")
     for one in members:
@@ -105,15 +106,19 @@ async def _up(folder: Path, programs: Path, say: Say) -> None:
 
 def down(folder: Path) -> int:
     """How many processes of this network ended. Raises BadInput."""
-    members = nodes.members(folder, stored_topology(folder), nodes.read_settings(folder))
+    settings = nodes.read_settings(folder)
+    nodes.require_all_here(settings)
+    members = nodes.members(folder, stored_topology(folder), settings)
     return processes.stop([_pid_file(one, node) for node in (PEER, SERVICE, ORDERER) for one in members])
 
 
 def status(folder: Path) -> list[NodeStatus]:
     """Raises BadInput."""
+    settings = nodes.read_settings(folder)
+    nodes.require_all_here(settings)
     return [
         NodeStatus(one.name, node, address, processes.running(_pid_file(one, node)) is not None)
-        for one in nodes.members(folder, stored_topology(folder), nodes.read_settings(folder))
+        for one in nodes.members(folder, stored_topology(folder), settings)
         for node, address in ((PEER, one.peer), (ORDERER, one.orderer), (SERVICE, one.chaincode))
     ]
 
@@ -145,7 +150,8 @@ async def _install(programs: Path, member: Member, label: str) -> str:
 def _start(member: Member, node: str, arguments: list[str]) -> None:
     kept = {name: value for name in ("PATH", "HOME", "PYTHONPATH") if (value := os.environ.get(name))}
     environment = {**kept, "FABRIC_CFG_PATH": str(member.folder / node), "FABRIC_LOGGING_SPEC": "warning"}
-    processes.start(_pid_file(member, node), member.folder / f"{node}.log", arguments, environment)
+    runs_in = member.folder / node if node in (ORDERER, PEER) else member.folder
+    processes.start(_pid_file(member, node), member.folder / f"{node}.log", arguments, environment, runs_in)
 
 
 def _pid_file(member: Member, node: str) -> Path:

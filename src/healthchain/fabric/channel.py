@@ -8,16 +8,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from fabric_protos.common import common_pb2, configtx_pb2, configuration_pb2, policies_pb2
-from fabric_protos.msp import identities_pb2, msp_principal_pb2
+from fabric_protos.common import common_pb2, configtx_pb2, configuration_pb2
 from fabric_protos.orderer import configuration_pb2 as orderer_pb2
 from fabric_protos.orderer.etcdraft import configuration_pb2 as raft_pb2
 from fabric_protos.orderer.smartbft import configuration_pb2 as bft_pb2
 from fabric_protos.peer import configuration_pb2 as peer_pb2
 from google.protobuf.message import Message
 
-from healthchain.fabric.nodes import HOST, Consensus, Member
-from healthchain.wire.block import new_block, quorum
+from healthchain.fabric.hosts import host_and_port
+from healthchain.fabric.nodes import Consensus, Member
+from healthchain.wire.block import new_block
 
 
 def fabric_block(block: common_pb2.Block, members: Sequence[Member], consensus: Consensus) -> common_pb2.Block:
@@ -27,10 +27,13 @@ def fabric_block(block: common_pb2.Block, members: Sequence[Member], consensus: 
     config = configtx_pb2.ConfigEnvelope.FromString(payload.data)
     groups = config.config.channel_group.groups
     for one in members:
-        anchor = peer_pb2.AnchorPeers(anchor_peers=[peer_pb2.AnchorPeer(host=HOST, port=one.port)])
+        host, port = host_and_port(one.peer)
+        anchor = peer_pb2.AnchorPeers(anchor_peers=[peer_pb2.AnchorPeer(host=host, port=port)])
         _set(groups["Application"].groups[one.name], "AnchorPeers", anchor)
         endpoints = configuration_pb2.OrdererAddresses(addresses=[one.orderer])
         _set(groups["Orderer"].groups[one.name], "Endpoints", endpoints)
+        for section in ("Application", "Orderer"):
+            guard(groups[section].groups[one.name])
     agree = _agree_by_raft if consensus == Consensus.RAFT else _agree_by_bft
     agree(groups["Orderer"], members)
     payload.data = _bytes(config)
@@ -41,12 +44,13 @@ def _agree_by_raft(orderer: configtx_pb2.ConfigGroup, members: Sequence[Member])
     metadata = raft_pb2.ConfigMetadata(
         consenters=[
             raft_pb2.Consenter(
-                host=HOST,
-                port=one.orderer_port,
+                host=host,
+                port=port,
                 client_tls_cert=_tls_certificate(one),
                 server_tls_cert=_tls_certificate(one),
             )
             for one in members
+            for host, port in (host_and_port(one.orderer),)
         ],
         options=raft_pb2.Options(
             tick_interval="500ms",
@@ -82,35 +86,19 @@ def _agree_by_bft(orderer: configtx_pb2.ConfigGroup, members: Sequence[Member]) 
     consenters = [
         configuration_pb2.Consenter(
             id=index + 1,
-            host=HOST,
-            port=one.orderer_port,
+            host=host,
+            port=port,
             msp_id=one.msp_id,
             identity=one.credentials.orderer_certificate(),
             client_tls_cert=_tls_certificate(one),
             server_tls_cert=_tls_certificate(one),
         )
         for index, one in enumerate(members)
+        for host, port in (host_and_port(one.orderer),)
     ]
     _set(orderer, "Orderers", configuration_pb2.Orderers(consenter_mapping=consenters))
     _set(orderer, "ConsensusType", orderer_pb2.ConsensusType(type="BFT", metadata=_bytes(options)))
-    orderer.policies["BlockValidation"].policy.CopyFrom(
-        policies_pb2.Policy(type=policies_pb2.Policy.SIGNATURE, value=_bytes(_quorum_policy(consenters)))
-    )
-
-
-def _quorum_policy(consenters: Sequence[configuration_pb2.Consenter]) -> policies_pb2.SignaturePolicyEnvelope:
-    principals = [
-        msp_principal_pb2.MSPPrincipal(
-            principal_classification=msp_principal_pb2.MSPPrincipal.IDENTITY,
-            principal=identities_pb2.SerializedIdentity(mspid=one.msp_id, id_bytes=one.identity).SerializeToString(),
-        )
-        for one in consenters
-    ]
-    each = [policies_pb2.SignaturePolicy(signed_by=index) for index in range(len(principals))]
-    of_them = policies_pb2.SignaturePolicy.NOutOf(n=quorum(len(principals)), rules=each)
-    return policies_pb2.SignaturePolicyEnvelope(
-        rule=policies_pb2.SignaturePolicy(n_out_of=of_them), identities=principals
-    )
+    orderer.policies["BlockValidation"].policy.CopyFrom(quorum_policy(consenters))
 
 
 def _tls_certificate(member: Member) -> bytes:

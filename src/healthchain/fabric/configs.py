@@ -2,41 +2,53 @@
 
 Source: Fabric sampleconfig/{orderer,core}.yaml; what is left out keeps its default there. Listed is what has none, and
 what differs: an erased value leaves the private data store with the next block (`purgeInterval`; docs/fabric.md says
-what that is worth), and peers of one machine look for each other more often.
+what that is worth), and peers of one machine look for each other more often. Paths are relative to the file's folder,
+where its node runs.
 """
 
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
-from healthchain.fabric.nodes import HOST, Member
+from healthchain.fabric.hosts import host_and_port
+from healthchain.fabric.nodes import Member
 
 BCCSP = {"Default": "SW", "SW": {"Hash": "SHA2", "Security": 256}}
 MESSAGE_BYTES_MAX = 100 << 20
-ANY_PORT = "127.0.0.1:0"  # of what nobody here asks: metrics and health
+QUICK_GOSSIP = {
+    "aliveTimeInterval": "1s",
+    "aliveExpirationTimeout": "10s",
+    "reconnectInterval": "2s",
+    "publishStateInfoInterval": "1s",
+    "requestStateInfoInterval": "1s",
+}
 
 
 def write_configs(member: Member, builder: Path) -> None:
-    """Before each start: the paths in them are this folder's."""
-    for node, file, config in (
-        ("orderer", "orderer.yaml", _orderer(member)),
-        ("peer", "core.yaml", _core(member, builder)),
-    ):
-        (member.folder / node).mkdir(parents=True, exist_ok=True, mode=0o700)
-        (member.folder / node / file).write_text(json.dumps(config, indent=1))
+    for file, content in node_configs(member, builder).items():
+        path = member.folder / file
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path.write_bytes(content)
+
+
+def node_configs(member: Member, builder: Path) -> dict[str, bytes]:
+    """By their places in the member's folder; nothing is read."""
+    configs = {"orderer/orderer.yaml": _orderer(member), "peer/core.yaml": _core(member, builder)}
+    return {file: json.dumps(config, indent=1).encode() + b"\n" for file, config in configs.items()}
 
 
 def _orderer(member: Member) -> dict[str, Any]:
-    credentials, ledger = member.credentials.orderer, member.folder / "orderer"
+    credentials = Path(os.path.relpath(member.credentials.orderer, member.folder / "orderer"))
     certificate, key = str(credentials / "tls" / "server.crt"), str(credentials / "tls" / "server.key")
     roots = [str(credentials / "tls" / "ca.crt")]
     tls = {"Enabled": True, "PrivateKey": key, "Certificate": certificate, "RootCAs": roots}
     return {
         "General": {
-            "ListenAddress": HOST,
-            "ListenPort": member.orderer_port,
+            "ListenAddress": member.nodes.listen,
+            "ListenPort": host_and_port(member.orderer)[1],
             "TLS": {**tls, "ClientAuthRequired": False},
             "Keepalive": {"ServerMinInterval": "60s", "ServerInterval": "7200s", "ServerTimeout": "20s"},
             "MaxRecvMsgSize": MESSAGE_BYTES_MAX,
@@ -48,9 +60,9 @@ def _orderer(member: Member) -> dict[str, Any]:
             "BCCSP": BCCSP,
             "Authentication": {"TimeWindow": "15m"},
         },
-        "FileLedger": {"Location": str(ledger / "ledger")},
-        "Operations": {"ListenAddress": ANY_PORT, "TLS": {"Enabled": False}},
-        "Metrics": {"Provider": "disabled"},
+        "FileLedger": {"Location": "ledger"},
+        "Operations": {"ListenAddress": member.nodes.orderer_operations, "TLS": {"Enabled": False}},
+        "Metrics": {"Provider": _metrics(member)},
         "Admin": {
             "ListenAddress": member.orderer_admin,
             "TLS": {
@@ -63,19 +75,19 @@ def _orderer(member: Member) -> dict[str, Any]:
             },
         },
         "ChannelParticipation": {"Enabled": True, "MaxRequestBodySize": "4 MB"},
-        "Consensus": {"WALDir": str(ledger / "wal"), "SnapDir": str(ledger / "snapshot")},
+        "Consensus": {"WALDir": "wal", "SnapDir": "snapshot"},
     }
 
 
 def _core(member: Member, builder: Path) -> dict[str, Any]:
-    credentials, ledger = member.credentials.peer, member.folder / "peer" / "ledger"
+    credentials = Path(os.path.relpath(member.credentials.peer, member.folder / "peer"))
     return {
         "peer": {
             "id": credentials.name,
             "networkId": "healthchain",
-            "listenAddress": member.peer,
+            "listenAddress": f"{member.nodes.listen}:{member.port}",
             "address": member.peer,
-            "chaincodeListenAddress": member.chaincode_callback,
+            "chaincodeListenAddress": member.nodes.callback,
             "gateway": {
                 "enabled": True,
                 "endorsementTimeout": "30s",
@@ -95,11 +107,7 @@ def _core(member: Member, builder: Path) -> dict[str, Any]:
                 "externalEndpoint": member.peer,
                 "useLeaderElection": False,
                 "orgLeader": True,
-                "aliveTimeInterval": "1s",
-                "aliveExpirationTimeout": "10s",
-                "reconnectInterval": "2s",
-                "publishStateInfoInterval": "1s",
-                "requestStateInfoInterval": "1s",
+                **({} if member.nodes.folder else QUICK_GOSSIP),
                 "state": {"enabled": False},
                 "pvtData": {
                     "pullRetryThreshold": "60s",
@@ -119,7 +127,7 @@ def _core(member: Member, builder: Path) -> dict[str, Any]:
                 "rootcert": {"file": str(credentials / "tls" / "ca.crt")},
             },
             "authentication": {"timewindow": "15m"},
-            "fileSystemPath": str(ledger),
+            "fileSystemPath": "ledger",
             "BCCSP": BCCSP,
             "mspConfigPath": str(credentials / "msp"),
             "localMspId": member.msp_id,
@@ -151,7 +159,7 @@ def _core(member: Member, builder: Path) -> dict[str, Any]:
         },
         "vm": {"endpoint": ""},
         "chaincode": {
-            "externalBuilders": [{"name": "service", "path": str(builder)}],
+            "externalBuilders": [{"name": "service", "path": os.path.relpath(builder, member.folder / "peer")}],
             "installTimeout": "60s",
             "startuptimeout": "60s",
             "executetimeout": "30s",
@@ -176,8 +184,11 @@ def _core(member: Member, builder: Path) -> dict[str, Any]:
                 "purgeInterval": 1,
                 "purgedKeyAuditLogging": False,
             },
-            "snapshots": {"rootDir": str(ledger / "snapshots")},
         },
-        "operations": {"listenAddress": ANY_PORT, "tls": {"enabled": False}},
-        "metrics": {"provider": "disabled"},
+        "operations": {"listenAddress": member.nodes.peer_operations, "tls": {"enabled": False}},
+        "metrics": {"provider": _metrics(member)},
     }
+
+
+def _metrics(member: Member) -> str:
+    return "prometheus" if member.nodes.folder else "disabled"

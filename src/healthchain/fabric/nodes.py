@@ -16,12 +16,12 @@ import msgspec
 
 from healthchain.config import ORGANISATIONS_MAX, Topology
 from healthchain.errors import BadInput, HealthChainError
+from healthchain.fabric.hosts import Nodes, host_and_port, local_nodes
 from healthchain.identity.folders import OrganisationFolder, write_private
 from healthchain.network.provision import organisation_folder
 
 FOLDER = "fabric"
 SETTINGS = "settings.json"
-HOST = "localhost"
 BASE_PORT, PORT_STEP = 7051, 20
 BFT_ORDERERS_MIN = 4  # one of them may fail
 PROGRAMS = ("orderer", "peer", "osnadmin")
@@ -39,18 +39,22 @@ class FabricFailed(HealthChainError):
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`organisation` and `hosts` are of a folder that `export` made: whose it is, and where everybody's nodes are."""
+
     consensus: Consensus
-    base_port: int
+    base_port: int = BASE_PORT
+    organisation: str = ""
+    hosts: dict[str, Nodes] = {}
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One organisation's peer, orderer and chaincode service; each port is of `HOST`."""
+    """One organisation's peer, orderer and chaincode service; addresses are HOST:PORT."""
 
     name: str
     credentials: OrganisationFolder
     folder: Path
-    port: int
+    nodes: Nodes
 
     @property
     def msp_id(self) -> str:
@@ -58,32 +62,27 @@ class Member:
 
     @property
     def peer(self) -> str:
-        return f"{HOST}:{self.port}"
+        return self.nodes.peer
 
     @property
-    def orderer_port(self) -> int:
-        return self.port + 1
+    def port(self) -> int:
+        return host_and_port(self.peer)[1]
 
     @property
     def orderer(self) -> str:
-        return f"{HOST}:{self.orderer_port}"
+        return self.nodes.orderer
 
     @property
     def orderer_admin(self) -> str:
-        return f"{HOST}:{self.port + 2}"
+        return self.nodes.admin
 
     @property
     def chaincode(self) -> str:
-        return f"{HOST}:{self.port + 3}"
-
-    @property
-    def chaincode_callback(self) -> str:
-        """Where the peer would listen for chaincodes that it started itself; there are none."""
-        return f"{HOST}:{self.port + 4}"
+        return self.nodes.chaincode
 
     @property
     def tls_root(self) -> Path:
-        return self.credentials.peer / "tls" / "ca.crt"
+        return self.credentials.tls_root
 
 
 def absolute(path: Path) -> Path:
@@ -103,7 +102,7 @@ def members(folder: Path, topology: Topology, settings: Settings) -> list[Member
             one.name,
             organisation_folder(root, topology, one.name),
             root / FOLDER / one.name,
-            settings.base_port + PORT_STEP * index,
+            settings.hosts.get(one.name) or local_nodes(settings.base_port + PORT_STEP * index),
         )
         for index, one in enumerate(topology.organisations)
     ]
@@ -129,6 +128,15 @@ def require_possible(topology: Topology, settings: Settings) -> None:
         raise BadInput(f"SmartBFT needs {BFT_ORDERERS_MIN} organisations or more: choose --consensus raft")
     if not 1024 <= settings.base_port <= 65535 - PORT_STEP * ORGANISATIONS_MAX:
         raise BadInput("the base port is too low or too high: choose one from 1024 to 64535")
+
+
+def require_all_here(settings: Settings) -> None:
+    """Raises BadInput for a folder of one organisation among machines."""
+    if settings.organisation:
+        raise BadInput(
+            f"this folder is {settings.organisation}'s part of a network on several machines: its units or its compose"
+            " file start and stop it, see docs/fabric-production.md"
+        )
 
 
 def require_programs(programs: Path) -> None:

@@ -33,8 +33,10 @@ def running(pid_file: Path) -> Started | None:
     return started if _began(started.pid) == started.began else None
 
 
-def start(pid_file: Path, log: Path, arguments: Sequence[str], environment: Mapping[str, str]) -> None:
-    """Unless it runs already. Its output goes to the end of `log`."""
+def start(
+    pid_file: Path, log: Path, arguments: Sequence[str], environment: Mapping[str, str], folder: Path | None = None
+) -> None:
+    """Unless it runs already. Its output goes to the end of `log`; it runs in `folder`, or where the PID file is."""
     if running(pid_file) is not None:
         return
     pid_file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -42,7 +44,7 @@ def start(pid_file: Path, log: Path, arguments: Sequence[str], environment: Mapp
         process = subprocess.Popen(  # noqa: S603 (the operator names the folder of the programs)
             arguments,
             env=dict(environment),
-            cwd=pid_file.parent,
+            cwd=folder or pid_file.parent,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,

@@ -115,9 +115,13 @@ class OrganisationFolder:
         tls = self.peer / "tls"
         return _read(tls / "server.key"), _read(tls / "server.crt")
 
+    @property
+    def tls_root(self) -> Path:
+        return self.path / "tlsca" / self._ca_file("tlsca")
+
     def tls_authority(self) -> bytes:
         """The certificate, in PEM, by which its servers and TLS clients are known. Raises CredentialsMissing."""
-        return _read(self.path / "tlsca" / self._ca_file("tlsca"))
+        return _read(self.tls_root)
 
     def users(self) -> list[str]:
         suffix = f"@{self.domain}"
