@@ -7,6 +7,7 @@ name = "general-hospital"
 title = "General Hospital"
 kind = "hospital"              # hospital, insurer or agency
 users = ["clinician"]          # besides the administrator, whom each organisation has
+domain_name = "hospital.org"   # optional: its own, for networks on several machines; else NAME.healthchain.example
 
 [blocks]                       # all optional
 transactions_max = 500
@@ -26,6 +27,7 @@ from msgspec import Meta
 from healthchain.errors import BadInput
 
 DOMAIN = "healthchain.example"
+DOMAIN_LENGTH_MAX = 49  # health-officer@DOMAIN is a common name, and X.509 has 64 letters for one
 CHAINCODE = "ehr"
 ORGANISATIONS_MAX = 50
 PSEUDONYM_LENGTH = 22  # of what stands for a patient; no MSP id is that long, so that neither passes for the other
@@ -33,6 +35,7 @@ TRANSACTION_BYTES_MAX = 1 << 20  # what a large import's transaction takes, with
 KIND_USERS = {"hospital": "clinician", "insurer": "claims-agent", "agency": "health-officer"}
 
 Slug = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*\Z", max_length=40)]
+DomainName = Annotated[str, Meta(pattern=r"^[a-z0-9]+(-+[a-z0-9]+)*(\.[a-z0-9]+(-+[a-z0-9]+)*)+\Z")]
 
 
 class TopologyInvalid(BadInput):
@@ -46,6 +49,7 @@ class Organisation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     kind: Literal["hospital", "insurer", "agency"]
     title: Annotated[str, Meta(min_length=1, max_length=200)] = ""
     users: tuple[Slug, ...] = ()
+    domain_name: DomainName = ""
 
     @property
     def msp_id(self) -> str:
@@ -53,7 +57,7 @@ class Organisation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def domain(self) -> str:
-        return f"{self.name}.{DOMAIN}"
+        return self.domain_name or f"{self.name}.{DOMAIN}"
 
     @property
     def roles(self) -> dict[str, str]:
@@ -106,7 +110,14 @@ def read_topology(text: str) -> Topology:
     names = [one.name for one in topology.organisations]
     if len(set(names)) != len(names) or len({one.msp_id for one in topology.organisations}) != len(names):
         raise TopologyInvalid("the topology file: two organisations have one name; rename one of them")
+    if len({one.domain for one in topology.organisations}) != len(names):
+        raise TopologyInvalid("the topology file: two organisations have one domain_name; give each its own")
     for one in topology.organisations:
+        if len(one.domain) > DOMAIN_LENGTH_MAX:
+            raise TopologyInvalid(
+                f"the topology file: {one.name}: its domain has more than {DOMAIN_LENGTH_MAX} letters: give a shorter"
+                " domain_name"
+            )
         known = {"administrator", *KIND_USERS.values()}
         if not known.issuperset(one.users):
             raise TopologyInvalid(f"the topology file: users of {one.name}: choose from {', '.join(sorted(known))}")
@@ -127,6 +138,7 @@ def write_topology(topology: Topology) -> str:
     for one in topology.organisations:
         lines += ["", "[[organisations]]", f'name = "{one.name}"', f'kind = "{one.kind}"']
         lines += [f"title = {_quoted(one.title)}"] if one.title else []
+        lines += [f"domain_name = {_quoted(one.domain_name)}"] if one.domain_name else []
         lines += [f"users = [{', '.join(_quoted(user) for user in one.users)}]"]
     return "\n".join(lines) + "\n"
 

@@ -23,6 +23,7 @@ ORGANISATIONS = st.builds(
     kind=st.sampled_from(["hospital", "insurer", "agency"]),
     title=st.text(max_size=40).map(lambda text: text or "x"),
     users=USERS.map(tuple),
+    domain_name=st.just("") | st.from_regex(r"[a-z0-9]{1,9}(-[a-z0-9]{1,9})?\.[a-z]{2,9}", fullmatch=True),
 )
 BLOCKS = st.builds(
     Blocks,
@@ -34,7 +35,10 @@ BLOCKS = st.builds(
 TOPOLOGIES = st.builds(
     Topology,
     organisations=st.lists(
-        ORGANISATIONS, min_size=1, max_size=5, unique_by=(lambda one: one.name, lambda one: one.msp_id)
+        ORGANISATIONS,
+        min_size=1,
+        max_size=5,
+        unique_by=(lambda one: one.name, lambda one: one.msp_id, lambda one: one.domain),
     ).map(lambda some: (*some, *NEEDED)),
     channel=st.from_regex(r"[a-z][a-z0-9.-]{0,59}", fullmatch=True),
     blocks=BLOCKS,
@@ -53,6 +57,11 @@ FAULTS = {
     ONE + 'title = ""': "$.organisations[0].title",
     ONE + 'users = ["surgeon"]': "users of a: choose from administrator, claims-agent, clinician, health-officer",
     ONE + 'users = ["patient"]': "users of a: choose from",
+    ONE + 'domain_name = "a/../b"': "$.organisations[0].domain_name",
+    ONE + 'domain_name = "local"': "$.organisations[0].domain_name",
+    ONE + f'domain_name = "{"a" * 47}.de"': "a: its domain has more than 49 letters",
+    f'[[organisations]]\nname = "{"a" * 30}"\nkind = "hospital"': "its domain has more than 49 letters",
+    ONE + 'domain_name = "a.de"\n' + AGENCY + 'domain_name = "a.de"': "two organisations have one domain_name",
     ONE + ONE: "two organisations have one name; rename one of them",
     '[[organisations]]\nname = "university-hospitals"\nkind = "hospital"': "university-hospitals makes an MSP id of 22",
     'channel = "Health"\n' + ONE: "$.channel",
