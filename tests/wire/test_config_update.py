@@ -11,31 +11,25 @@ from fabric_protos.common import common_pb2, configuration_pb2
 from fabric_protos.common.configtx_pb2 import Config, ConfigGroup, ConfigUpdate
 
 from healthchain.errors import BadInput
+from healthchain.fabric.membership import NodeAddresses, with_member, without_member
 from healthchain.identity.keys import SigningKey, signature_holds
 from healthchain.identity.msp import encode_msp_config
 from healthchain.wire.channel import Organization, genesis_config
-from healthchain.wire.config_update import (
-    applied,
-    config_update,
-    sign_update,
-    update_envelope,
-    with_member,
-    without_member,
-)
+from healthchain.wire.config_update import applied, config_update, sign_update, update_envelope
 
 from . import samples
 
 BEFORE = genesis_config(samples.genesis(4))
 NEW = Organization("Org9MSP", "Org9MSP", encode_msp_config("Org9MSP", b"root", b"tls"))
 RENEWED = Organization("Org1MSP", "Org1MSP", encode_msp_config("Org1MSP", b"other root", b"tls"))
-ADDED = with_member(BEFORE, NEW, b"certificate", "orderer0.org9", 7050)
+ADDED = with_member(BEFORE, NEW, b"certificate", NodeAddresses(orderer="orderer0.org9:7050"))
 
 CHANGES = {
     "added": ADDED,
-    "added without an orderer": with_member(BEFORE, NEW, b"", "", 0),
+    "added without an orderer": with_member(BEFORE, NEW, b"", NodeAddresses()),
     "removed": without_member(BEFORE, "Org2MSP"),
-    "renewed": with_member(BEFORE, RENEWED, b"new certificate", "orderer0.org1", 7050),
-    "renewed but for the orderer": with_member(BEFORE, RENEWED, b"", "", 0),
+    "renewed": with_member(BEFORE, RENEWED, b"new certificate", NodeAddresses(orderer="orderer0.org1:7050")),
+    "renewed but for the orderer": with_member(BEFORE, RENEWED, b"", NodeAddresses()),
 }
 
 
@@ -67,7 +61,7 @@ def accept(config: Config, update: ConfigUpdate) -> None:
     delta = {path: one for path, one in written.items() if path not in read or read[path][0] != one[0]}
     assert delta
     for path, (version, policy, _) in delta.items():
-        assert policy == "Admins"
+        assert policy in ("Admins", "/Channel/Application/Admins")
         assert version == (current[path][0] + 1 if path in current else 0)
 
 

@@ -15,7 +15,9 @@ from fabric_protos.orderer.smartbft import configuration_pb2 as bft_pb2
 from fabric_protos.peer import configuration_pb2 as peer_pb2
 from google.protobuf.message import Message
 
+from healthchain.fabric.consenters import quorum_policy
 from healthchain.fabric.hosts import host_and_port
+from healthchain.fabric.membership import guard
 from healthchain.fabric.nodes import Consensus, Member
 from healthchain.wire.block import new_block
 

@@ -33,14 +33,15 @@ from healthchain.contract.governance import (
 )
 from healthchain.contract.policies import Policies
 from healthchain.errors import BadInput
+from healthchain.fabric.membership import NodeAddresses, with_member, without_member
 from healthchain.identity.folders import SigningIdentity
 from healthchain.identity.msp import MSP, IdentityRefused, MSPMalformed
 from healthchain.records.actor import Actor, repeated_on_conflict
 from healthchain.records.keyring import Keyring, random_id
 from healthchain.records.members import list_members
 from healthchain.records.sealing import SealBroken
-from healthchain.wire.channel import Organization, genesis_config, read_genesis
-from healthchain.wire.config_update import applied, config_update, sign_update, with_member, without_member
+from healthchain.wire.channel import Organization, genesis_config, read_organizations
+from healthchain.wire.config_update import applied, config_update, sign_update
 from healthchain.wire.proposal import NONCE_BYTES
 
 ORDERER_PORT = 7050
@@ -176,7 +177,8 @@ def _changed(config: Config, change: Amendment, proposer: str, port: int) -> Con
         case AddMember() | RotateCertificates():
             msp_id = _member(change, proposer)
             member = Organization(msp_id, msp_id, change.msp_config)
-            return with_member(config, member, change.orderer, _host(change), port)
+            at = NodeAddresses(orderer=f"{_host(change)}:{port}" if change.orderer else "")
+            return with_member(config, member, change.orderer, at)
         case RemoveMember(msp_id=msp_id):
             return without_member(config, msp_id)
     return None
@@ -210,10 +212,10 @@ async def _require_usable(actor: Actor, change: Amendment, proposer: str) -> Non
 
 
 async def _authorities(actor: Actor, msp_id: str) -> set[bytes]:
-    """Of all other members that there are: as block 0 has them, and as proposals changed them."""
+    """Of all other members that there are: as the channel has them, and as proposals changed them."""
     encoded = await actor.connection.to(CSCC).evaluate("GetConfigBlock", actor.channel.encode())
-    founders = read_genesis(common_pb2.Block.FromString(encoded)).organizations
-    configs = {one.msp_id: one.msp_config for one in founders}
+    known = read_organizations(common_pb2.Block.FromString(encoded))
+    configs = {one.msp_id: one.msp_config for one in known}
     for one in await _enacted(actor):
         match one.change:
             case AddMember() | RotateCertificates():

@@ -87,7 +87,7 @@ def genesis_block(config: ChannelConfig, creator: bytes, nonce: bytes, timestamp
 
 
 def genesis_config(block: common_pb2.Block) -> configtx_pb2.Config:
-    """As it is in block 0, which `read_genesis` has accepted."""
+    """As it is in block 0, which `read_genesis` has accepted, or in another configuration block."""
     return configtx_pb2.ConfigEnvelope.FromString(decode_header(block.data.data[0]).data).config
 
 
@@ -111,6 +111,15 @@ def read_genesis(block: common_pb2.Block) -> ChannelConfig:
     _require(header.tx_id == transaction_id(header.nonce, header.creator), "block 0 has a false transaction id")
     _require_complete(config)
     return config
+
+
+def read_organizations(block: common_pb2.Block) -> tuple[Organization, ...]:
+    """The members that a channel's configuration block names, whatever orders there. Raises ChannelMalformed."""
+    try:
+        application = genesis_config(block).channel_group.groups["Application"]
+        return tuple(_read_organization(name, application.groups[name]) for name in sorted(application.groups))
+    except (DecodeError, TransactionInvalid, IndexError, ValueError) as error:
+        raise ChannelMalformed("the block is not a channel configuration") from error
 
 
 def _require_complete(config: ChannelConfig) -> None:

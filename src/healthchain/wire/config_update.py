@@ -1,15 +1,15 @@
-"""The configuration updates that a passed proposal means on Fabric: computed here, signed by the administrators.
+"""Updates of a channel's configuration: what is in one, what it makes of the channel, who signs it and how it travels.
 
-The embedded network goes by the contract's own rows (docs/decisions/0009); a Fabric channel needs these. Sources:
-internal/configtxlator/update/update.go (what is in an update), common/configtx/update.go (how it is applied).
+What one should say is told elsewhere (`fabric.membership`). Sources: internal/configtxlator/update/update.go (what is
+in an update), common/configtx/update.go (how it is applied), internal/peer/channel/{signconfigtx,create}.go (the file).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, MutableMapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from typing import TypeVar
 
-from fabric_protos.common import common_pb2, configuration_pb2
+from fabric_protos.common import common_pb2
 from fabric_protos.common.configtx_pb2 import (
     Config,
     ConfigGroup,
@@ -18,43 +18,17 @@ from fabric_protos.common.configtx_pb2 import (
     ConfigUpdateEnvelope,
     ConfigValue,
 )
-from fabric_protos.msp import msp_config_pb2
+from google.protobuf.message import DecodeError
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from healthchain.errors import BadInput
-from healthchain.wire.channel import Consenter, Organization, orderers_value, organization_group
+from healthchain.wire.transaction import CONFIG_UPDATE
 
 _Element = TypeVar("_Element", ConfigPolicy, ConfigValue)
 
-APPLICATION, ORDERER, MSP, ORDERERS = "Application", "Orderer", "MSP", "Orderers"
 
-
-def with_member(config: Config, member: Organization, certificate: bytes, host: str, port: int) -> Config:
-    """Add it, or give it a new MSP and orderer; the orderer is left as it is where the certificate is empty."""
-    changed = _copy(config)
-    application, orderer = (changed.channel_group.groups[name] for name in (APPLICATION, ORDERER))
-    _put_organization(application, member, ("Endorsement",))
-    if certificate:
-        _put_organization(orderer, member, ())
-        others = [one for one in _consenters(orderer) if one.msp_id != member.msp_id]
-        own = [one.id for one in _consenters(orderer) if one.msp_id == member.msp_id]
-        number = own[0] if own else max((one.id for one in others), default=0) + 1
-        _put_consenters(orderer, [*others, Consenter(number, host, port, member.msp_id, certificate)])
-    elif _group_of(orderer, member.msp_id) is not None:
-        _put_organization(orderer, member, ())
-    return changed
-
-
-def without_member(config: Config, msp_id: str) -> Config:
-    """Neither member nor orderer any more."""
-    changed = _copy(config)
-    for name in (APPLICATION, ORDERER):
-        group = changed.channel_group.groups[name]
-        own = _group_of(group, msp_id)
-        if own is not None:
-            del group.groups[own]
-    orderer = changed.channel_group.groups[ORDERER]
-    _put_consenters(orderer, [one for one in _consenters(orderer) if one.msp_id != msp_id])
-    return changed
+class UpdateMalformed(BadInput):
+    """A file is no update of this channel's configuration, or not one that can be taken."""
 
 
 def config_update(channel_id: str, before: Config, after: Config) -> ConfigUpdate:
@@ -82,33 +56,78 @@ def sign_update(envelope: ConfigUpdateEnvelope, creator: bytes, nonce: bytes, si
     envelope.signatures.add(signature_header=header, signature=sign(header + envelope.config_update))
 
 
-def _put_organization(section: ConfigGroup, member: Organization, extra: tuple[str, ...]) -> None:
-    """Under the name it has, or its MSP id; the rest of it stays as it is."""
-    name = _group_of(section, member.msp_id)
-    if name is None:
-        section.groups[member.name].CopyFrom(organization_group(member, extra))
-    else:
-        made = organization_group(member, extra)
-        section.groups[name].values[MSP].value = made.values[MSP].value
+def merged(envelopes: Sequence[ConfigUpdateEnvelope]) -> ConfigUpdateEnvelope:
+    """One update with all its signatures. Raises UpdateMalformed where they are not of one update."""
+    if len({one.config_update for one in envelopes}) != 1:
+        raise UpdateMalformed("these files are of different updates: sign copies of one file")
+    together = ConfigUpdateEnvelope(config_update=envelopes[0].config_update)
+    for one in envelopes:
+        together.signatures.extend(found for found in one.signatures if found not in together.signatures)
+    return together
 
 
-def _group_of(section: ConfigGroup, msp_id: str) -> str | None:
-    for name in sorted(section.groups):
-        config = msp_config_pb2.MSPConfig.FromString(section.groups[name].values[MSP].value).config
-        if msp_config_pb2.FabricMSPConfig.FromString(config).name == msp_id:
-            return name
-    return None
+def encode_update(channel_id: str, envelope: ConfigUpdateEnvelope) -> bytes:
+    """The file that travels between administrators; Fabric's own `peer channel signconfigtx` takes it as well."""
+    header = common_pb2.ChannelHeader(type=CONFIG_UPDATE, channel_id=channel_id)
+    payload = common_pb2.Payload(
+        header=common_pb2.Header(channel_header=header.SerializeToString()), data=envelope.SerializeToString()
+    )
+    return common_pb2.Envelope(payload=payload.SerializeToString()).SerializeToString()
 
 
-def _consenters(orderer: ConfigGroup) -> Iterator[Consenter]:
-    orderers = configuration_pb2.Orderers.FromString(orderer.values[ORDERERS].value)
-    for one in orderers.consenter_mapping:
-        yield Consenter(one.id, one.host, one.port, one.msp_id, one.identity)
+def decode_update(channel_id: str, encoded: bytes) -> ConfigUpdateEnvelope:
+    """Raises UpdateMalformed."""
+    try:
+        payload = common_pb2.Payload.FromString(common_pb2.Envelope.FromString(encoded).payload)
+        header = common_pb2.ChannelHeader.FromString(payload.header.channel_header)
+        envelope = ConfigUpdateEnvelope.FromString(payload.data)
+        named = ConfigUpdate.FromString(envelope.config_update).channel_id
+    except (DecodeError, UnicodeDecodeError):
+        raise UpdateMalformed("the file is no configuration update: give one that `membership update` wrote") from None
+    if header.type != CONFIG_UPDATE or {header.channel_id, named} != {channel_id}:
+        raise UpdateMalformed(f"the file is no configuration update of the channel {channel_id}")
+    return envelope
 
 
-def _put_consenters(orderer: ConfigGroup, consenters: list[Consenter]) -> None:
-    ordered = sorted(consenters, key=lambda one: one.id)
-    orderer.values[ORDERERS].value = orderers_value(ordered).SerializeToString(deterministic=True)
+def update_transaction(
+    channel_id: str,
+    envelope: ConfigUpdateEnvelope,
+    creator: bytes,
+    nonce: bytes,
+    sign: Callable[[bytes], bytes],
+    timestamp_ns: int,
+) -> common_pb2.Envelope:
+    """What one of the administrators submits to an orderer."""
+    timestamp = Timestamp()
+    timestamp.FromNanoseconds(timestamp_ns)
+    header = common_pb2.ChannelHeader(type=CONFIG_UPDATE, channel_id=channel_id, timestamp=timestamp)
+    payload = common_pb2.Payload(
+        header=common_pb2.Header(
+            channel_header=header.SerializeToString(),
+            signature_header=common_pb2.SignatureHeader(creator=creator, nonce=nonce).SerializeToString(),
+        ),
+        data=envelope.SerializeToString(),
+    ).SerializeToString()
+    return common_pb2.Envelope(payload=payload, signature=sign(payload))
+
+
+def differing(one: ConfigGroup, other: ConfigGroup, path: str = "Channel") -> Iterator[str]:
+    """Paths of the elements in which two configurations differ, versions aside: `Channel/Orderer/BatchSize`."""
+    if one.mod_policy != other.mod_policy:
+        yield f"{path} (who may change it)"
+    yield from _differing(one.policies, other.policies, path)
+    yield from _differing(one.values, other.values, path)
+    for name in sorted(set(one.groups) | set(other.groups)):
+        if name in one.groups and name in other.groups:
+            yield from differing(one.groups[name], other.groups[name], f"{path}/{name}")
+        else:
+            yield f"{path}/{name}"
+
+
+def _differing(one: Mapping[str, _Element], other: Mapping[str, _Element], path: str) -> Iterator[str]:
+    for name in sorted(set(one) | set(other)):
+        if name not in one or name not in other or _content(one[name]) != _content(other[name]):
+            yield f"{path}/{name}"
 
 
 def _difference(before: ConfigGroup, after: ConfigGroup) -> tuple[ConfigGroup, ConfigGroup, bool]:
@@ -185,9 +204,3 @@ def _overlaid(current: ConfigGroup, written: ConfigGroup) -> ConfigGroup:
         known = name in current.groups
         result.groups[name].CopyFrom(_overlaid(current.groups[name], group) if known else group)
     return result
-
-
-def _copy(config: Config) -> Config:
-    changed = Config()
-    changed.CopyFrom(config)
-    return changed
