@@ -120,11 +120,19 @@ def test_an_unknown_organisation_is_answered_with_those_there_are() -> None:
         DEFAULT.organisation("general")
 
 
+def test_a_long_name_with_a_short_domain_is_taken() -> None:
+    text = f'[[organisations]]\nname = "{"a" * 40}"\nkind = "hospital"\ndomain_name = "a.de"\n{AGENCY}'
+    assert read_topology(text).organisations[0].domain == "a.de"
+
+
 @pytest.mark.parametrize("length", range(1, 41))
 def test_a_name_of_any_length_is_taken_or_refused_in_words(length: int) -> None:
     text = f'[[organisations]]\nname = "{"a" * length}"\nkind = "hospital"\n{AGENCY}'
     if length + len("MSP") == 22:
         with pytest.raises(TopologyInvalid, match="choose a longer or shorter one"):
+            read_topology(text)
+    elif length + len(".healthchain.example") > 49:
+        with pytest.raises(TopologyInvalid, match="give a shorter domain_name"):
             read_topology(text)
     else:
         assert len(read_topology(text).organisations[0].msp_id) == length + len("MSP")
