@@ -10,7 +10,7 @@ from pathlib import Path
 
 from healthchain.app.chaincodes import services, stored_connections
 from healthchain.client.gateway import Connection, GatewayService
-from healthchain.config import CHAINCODE, Topology, TopologyInvalid, read_topology, write_topology
+from healthchain.config import CHAINCODE, Organisation, Topology, TopologyInvalid, read_topology, write_topology
 from healthchain.contract import licences, members
 from healthchain.contract.codes import Code
 from healthchain.contract.ehr import CONTRACT
@@ -140,8 +140,9 @@ class Consortium:
         await self.define(definition(self.topology))
         await self.establish()
 
-    async def establish(self) -> None:
-        """List and license the members. What an earlier attempt did is left alone."""
+    async def establish(self, founding: Sequence[Organisation] | None = None) -> None:
+        """List and license the members, or only those named. What an earlier attempt did is left alone."""
+        founding = self.topology.organisations if founding is None else founding
         first = self.topology.organisations[0].name
         founders = tuple(
             members.Founder(
@@ -151,14 +152,14 @@ class Consortium:
                 contact=f"{ADMINISTRATOR}@{one.domain}",
                 public_key=self.keyring(one.name).organisation_key().public_bytes,
             )
-            for one in self.topology.organisations
+            for one in founding
         )
         try:
             await self.staff(first, ADMINISTRATOR).submit("members:Found", members.Found(founders))
         except Refused as refused:
             if refused.code != Code.CONSORTIUM_FOUNDED:
                 raise
-        await self._license()
+        await self._license(founding)
 
     async def define(self, agreed: ChaincodeDefinition) -> None:
         """Commit a chaincode's next definition, unless it is in force; each organisation approves what it opened with.
@@ -172,19 +173,19 @@ class Consortium:
             connection = self.connection(first, ADMINISTRATOR, LIFECYCLE)
             await connection.submit("CommitChaincodeDefinition", commit_arguments(following))
 
-    async def _license(self) -> None:
+    async def _license(self, founding: Sequence[Organisation]) -> None:
         """By the first agency: every hospital and its clinician, for ten years."""
         agency = next(one for one in self.topology.organisations if one.kind == "agency")
         officer = self.staff(agency.name, ADMINISTRATOR)
         now = now_ms()
         licensed = {one.holder for one in await licensing.list_licences(officer)}  # or perhaps suspended since
-        for holder in [one for one in license_holders(self.topology) if one not in licensed]:
+        for holder in [one for one in license_holders(founding) if one not in licensed]:
             await licensing.license_holder(officer, holder, now, now + LICENSED_MS)
 
 
-def license_holders(topology: Topology) -> list[str]:
+def license_holders(founding: Sequence[Organisation]) -> list[str]:
     """Who is licensed when a consortium is made: hospitals, and their clinicians as MSP/CN."""
-    hospitals = [one for one in topology.organisations if one.kind == "hospital"]
+    hospitals = [one for one in founding if one.kind == "hospital"]
     clinicians = [f"{one.msp_id}/{CLINICIAN}" for one in hospitals]
     return [*(one.msp_id for one in hospitals), *clinicians]
 
@@ -281,7 +282,9 @@ async def _unfinished(folder: Path) -> bool:
         ledger = consortium.network.peers[last.name].ledger
         if CHAINCODE not in ledger.definitions:
             return True
-        return ledger.get(CHAINCODE, licences.LICENCES.key(license_holders(consortium.topology)[-1])) is None
+        return (
+            ledger.get(CHAINCODE, licences.LICENCES.key(license_holders(consortium.topology.organisations)[-1])) is None
+        )
 
 
 def stored_topology(folder: Path) -> Topology:

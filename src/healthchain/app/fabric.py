@@ -6,9 +6,9 @@ import asyncio
 import datetime
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from healthchain.app.consortium import (
     opened,
     stored_topology,
 )
-from healthchain.client.errors import EndorseFailed
+from healthchain.client.errors import EndorseFailed, EvaluateFailed
 from healthchain.config import CHAINCODE, Topology, write_topology
 from healthchain.errors import Refused
 from healthchain.fabric import deploying, nodes, processes
@@ -33,6 +33,8 @@ from healthchain.fabric.tools import eventually
 from healthchain.identity.folders import write_private
 from healthchain.network.provision import GENESIS, create, organisation_folder, read_genesis_block
 from healthchain.records.keyring import Keyring
+from healthchain.wire.channel import read_organizations
+from healthchain.wire.lifecycle import ChaincodeDefinition
 
 GOSSIP_S_MAX = 60.0
 ORDERER, PEER, SERVICE = "orderer", "peer", "chaincode"
@@ -89,19 +91,39 @@ async def _up(folder: Path, programs: Path, say: Say) -> None:
         _start(one, ORDERER, [str(programs / "orderer")])
         _start(one, PEER, [str(programs / "peer"), "node", "start"])
     say(f"{len(members)} orderers ({settings.consensus}) and {len(members)} peers started")
-    await deploying.join(programs, members, topology.channel, folder / GENESIS)
+    newest = folder / nodes.FOLDER / nodes.CHANNEL_BLOCK
+    first_block = folder / GENESIS
+    await deploying.join(programs, members, topology.channel, first_block, newest if newest.exists() else first_block)
     say(f"all joined the channel {topology.channel}")
-    agreed = definition(topology)
-    package_ids = await asyncio.gather(*(_install(programs, one, f"{CHAINCODE}_{agreed.version}") for one in members))
-    collections = folder / nodes.FOLDER / "collections.json"
-    deploying.write_collections(collections, agreed)
-    await deploying.agree(programs, members, topology.channel, agreed, package_ids, collections)
-    say(f"the contract is installed, approved and committed: version {agreed.version}, sequence {agreed.sequence}")
     async with opened(folder) as consortium:
-        await eventually(consortium.establish, EndorseFailed, seconds_max=GOSSIP_S_MAX)
+        agreed = await _agreed(consortium, programs, members)
+        say(f"the contract is installed, approved and committed: version {agreed.version}, sequence {agreed.sequence}")
+        founders = [one for one in topology.organisations if one.name in _founders(folder)]
+        await eventually(partial(consortium.establish, founders), EndorseFailed, seconds_max=GOSSIP_S_MAX)
         for member in members:
             await eventually(partial(_endorsed, consortium, member.name), EndorseFailed, seconds_max=GOSSIP_S_MAX)
     say("the consortium is founded, and every peer knows the others")
+
+
+async def _agreed(consortium: Consortium, programs: Path, members: Sequence[Member]) -> ChaincodeDefinition:
+    """Installed everywhere; the definition that names these members is committed, with the next sequence number."""
+    agreed = definition(consortium.topology)
+    package_ids = await asyncio.gather(*(_install(programs, one, f"{CHAINCODE}_{agreed.version}") for one in members))
+    asking = consortium.connection(members[0].name, ADMINISTRATOR, CHAINCODE)
+    before = await eventually(partial(deploying.in_force, asking, CHAINCODE), EvaluateFailed)
+    following = replace(agreed, sequence=before.sequence) if before else agreed
+    if following != before:
+        following = replace(agreed, sequence=before.sequence + 1 if before else 1)
+        collections = consortium.folder / nodes.FOLDER / "collections.json"
+        deploying.write_collections(collections, following)
+        channel = consortium.topology.channel
+        await deploying.agree(programs, members, channel, following, package_ids, collections)
+    return following
+
+
+def _founders(folder: Path) -> set[str]:
+    """Names of the members in block 0: who came later is licensed by the agency, not by being started."""
+    return {one.name for one in read_organizations(read_genesis_block(folder))}
 
 
 def down(folder: Path) -> int:

@@ -8,11 +8,13 @@ from typing import Annotated
 
 import typer
 
+from healthchain.cli import fabric_membership
 from healthchain.cli.groups import group
 from healthchain.cli.options import Folder, Json, one_of
 from healthchain.cli.output import Output, failures, run_async
 
 app = group("The consortium on a real Hyperledger Fabric network, on this machine and without Docker.")
+app.add_typer(fabric_membership.app, name="membership")
 
 BASE_PORT = 7051
 

@@ -10,16 +10,27 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from healthchain.client.errors import EvaluateFailed
+from healthchain.client.gateway import Connection
 from healthchain.fabric.nodes import FabricFailed, Member
 from healthchain.fabric.tools import Tools, eventually
-from healthchain.wire.lifecycle import ChaincodeDefinition, Collection
+from healthchain.wire.lifecycle import (
+    LIFECYCLE,
+    ChaincodeDefinition,
+    Collection,
+    queried_definition,
+    query_arguments,
+)
 
 JOINED = "Status: 20"  # osnadmin's, for HTTP 200 and 201
 
 
-async def join(programs: Path, members: Sequence[Member], channel: str, block: Path) -> None:
-    """Raises FabricFailed."""
-    await asyncio.gather(*(_join_orderer(Tools(programs, one), channel, block) for one in members))
+async def join(programs: Path, members: Sequence[Member], channel: str, block: Path, newest: Path) -> None:
+    """`block` is block 0, from which a peer starts; an orderer starts from the newest one with a configuration.
+
+    Raises FabricFailed.
+    """
+    await asyncio.gather(*(_join_orderer(Tools(programs, one), channel, newest) for one in members))
     await asyncio.gather(*(_join_peer(Tools(programs, one), channel, block) for one in members))
 
 
@@ -61,8 +72,6 @@ async def agree(
     """
     first = Tools(programs, members[0])
     scope = ("-C", channel, "-n", definition.name)
-    if await _is_committed(first, scope, definition):
-        return
     terms = ("-v", definition.version, "--sequence", str(definition.sequence), "--collections-config", str(collections))
     orderer = ("-o", members[0].orderer, "--tls", "--cafile", str(members[0].tls_root))
     approving = ("lifecycle", "chaincode", "approveformyorg", *orderer, *scope, *terms)
@@ -77,14 +86,15 @@ async def agree(
     await first.peer("lifecycle", "chaincode", "commit", *orderer, *scope, *terms, *peers)
 
 
-async def _is_committed(tools: Tools, scope: Sequence[str], definition: ChaincodeDefinition) -> bool:
+async def in_force(connection: Connection, chaincode: str) -> ChaincodeDefinition | None:
+    """As the peer that is asked has it; None where there is none. Raises EvaluateFailed."""
     try:
-        told = await tools.peer("lifecycle", "chaincode", "querycommitted", *scope)
-    except FabricFailed as failed:
-        if "404" in str(failed) or "not defined" in str(failed):
-            return False
+        answer = await connection.to(LIFECYCLE).evaluate("QueryChaincodeDefinition", query_arguments(chaincode))
+    except EvaluateFailed as failed:
+        if "is not defined" in str(failed):
+            return None
         raise
-    return f"Version: {definition.version}, Sequence: {definition.sequence}" in told
+    return queried_definition(chaincode, answer)
 
 
 def write_collections(path: Path, definition: ChaincodeDefinition) -> None:

@@ -22,6 +22,7 @@ from healthchain.network.provision import organisation_folder
 
 FOLDER = "fabric"
 SETTINGS = "settings.json"
+CHANNEL_BLOCK = "channel.block"  # the newest configuration, once there is another than block 0's
 BASE_PORT, PORT_STEP = 7051, 20
 BFT_ORDERERS_MIN = 4  # one of them may fail
 PROGRAMS = ("orderer", "peer", "osnadmin")

@@ -46,6 +46,7 @@ from healthchain.wire.proposal import NONCE_BYTES
 
 ORDERER_PORT = 7050
 CSCC = "cscc"  # Fabric's system chaincode that tells the channel's configuration
+ENDORSERS_CHANGED = (MemberToAdd, CertificatesToRotate, RemoveMember)
 
 
 async def propose(administrator: Actor, change: Amendment, comment: str | None = None, *, sealed: bool = False) -> str:
@@ -143,7 +144,7 @@ async def fabric_update(
     An orderer's host is its certificate's common name. Raises BadInput for a proposal that no update follows from.
     """
     config = genesis_config(genesis)
-    for one in await _enacted(actor):
+    for one in await enacted(actor, *ENDORSERS_CHANGED):
         changed = _changed(config, one.change, one.proposer, port)
         if changed is None or changed == config:
             continue
@@ -160,13 +161,10 @@ def sign_as(administrator: SigningIdentity, envelope: ConfigUpdateEnvelope) -> N
     sign_update(envelope, administrator.serialized, nonce, administrator.key.sign)
 
 
-async def _enacted(actor: Actor) -> list[ListedProposal]:
-    """What changed who takes part, in the order of the deciding votes."""
+async def enacted(actor: Actor, *kinds: type) -> list[ListedProposal]:
+    """The changes of these kinds, as `Summary` lists them, in the order of the deciding votes."""
     chosen = [
-        one
-        for one in await proposals(actor)
-        if one.status is ProposalStatus.ENACTED
-        and isinstance(one.change, MemberToAdd | CertificatesToRotate | RemoveMember)
+        one for one in await proposals(actor) if one.status is ProposalStatus.ENACTED and isinstance(one.change, kinds)
     ]
     chosen.sort(key=lambda one: (one.decided_ms, one.time_ms, one.id))
     return [(await proposal(actor, one.id)).proposal for one in chosen]
@@ -216,7 +214,7 @@ async def _authorities(actor: Actor, msp_id: str) -> set[bytes]:
     encoded = await actor.connection.to(CSCC).evaluate("GetConfigBlock", actor.channel.encode())
     known = read_organizations(common_pb2.Block.FromString(encoded))
     configs = {one.msp_id: one.msp_config for one in known}
-    for one in await _enacted(actor):
+    for one in await enacted(actor, *ENDORSERS_CHANGED):
         match one.change:
             case AddMember() | RotateCertificates():
                 configs[_member(one.change, one.proposer)] = one.change.msp_config

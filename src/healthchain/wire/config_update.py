@@ -45,6 +45,11 @@ def applied(config: Config, update: ConfigUpdate) -> Config:
     return Config(sequence=config.sequence + 1, channel_group=group)
 
 
+def is_outdated(config: Config, update: ConfigUpdate) -> bool:
+    """Whether something that it was computed from has another version by now."""
+    return _is_outdated(config.channel_group, update.read_set)
+
+
 def update_envelope(update: ConfigUpdate) -> ConfigUpdateEnvelope:
     """Without signatures: the administrators add theirs."""
     return ConfigUpdateEnvelope(config_update=update.SerializeToString(deterministic=True))
@@ -179,6 +184,21 @@ def _content(element: ConfigPolicy | ConfigValue) -> tuple[str, bytes]:
 
 def _names(group: ConfigGroup) -> tuple[list[str], list[str], list[str]]:
     return sorted(group.policies), sorted(group.values), sorted(group.groups)
+
+
+def _is_outdated(current: ConfigGroup, read: ConfigGroup) -> bool:
+    if current.version != read.version:
+        return True
+    for name, value in read.values.items():
+        if name not in current.values or current.values[name].version != value.version:
+            return True
+    for name, policy in read.policies.items():
+        if name not in current.policies or current.policies[name].version != policy.version:
+            return True
+    for name, group in read.groups.items():
+        if name not in current.groups or _is_outdated(current.groups[name], group):
+            return True
+    return False
 
 
 def _overlaid(current: ConfigGroup, written: ConfigGroup) -> ConfigGroup:

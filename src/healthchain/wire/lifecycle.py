@@ -121,6 +121,24 @@ def commit_arguments(definition: ChaincodeDefinition) -> bytes:
     ).SerializeToString()
 
 
+def queried_definition(name: str, answer: bytes) -> ChaincodeDefinition:
+    """From pb(QueryChaincodeDefinitionResult), what `_lifecycle` answers. Raises DefinitionMalformed."""
+    try:
+        found = lifecycle_pb2.QueryChaincodeDefinitionResult.FromString(answer)
+        policy = policy_pb2.ApplicationPolicy.FromString(found.validation_parameter)
+        collections = _read_collections(found.collections.SerializeToString())
+    except (DecodeError, UnicodeDecodeError) as error:
+        raise DefinitionMalformed("the chaincode definition that was answered does not decode") from error
+    by_signatures = policy.WhichOneof("Type") == "signature_policy"
+    signatures = policy.signature_policy.SerializeToString() if by_signatures else None
+    return ChaincodeDefinition(name, found.version, found.sequence, collections, signatures, found.init_required)
+
+
+def query_arguments(name: str) -> bytes:
+    """pb(QueryChaincodeDefinitionArgs)."""
+    return lifecycle_pb2.QueryChaincodeDefinitionArgs(name=name).SerializeToString()
+
+
 def asked_sequence(arguments: bytes) -> int:
     """The sequence that `commit_arguments` name; 0, which is none, if they do not decode."""
     try:
