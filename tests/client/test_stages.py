@@ -115,7 +115,7 @@ def test_each_stage_has_its_error_which_names_the_nodes(stage: str, error: type[
     assert type(caught.value) is error
     assert caught.value.status is Status.ABORTED
     assert caught.value.details == DETAILS
-    assert str(caught.value) == "failed (NorthMSP: the clock is wrong; orderers: received status 503)"
+    assert str(caught.value) == "failed (NorthMSP peer0.north:7051: the clock is wrong; orderers: received status 503)"
     request = gateway.asked[0]
     assert isinstance(request, gateway_pb2.EndorseRequest)
     assert caught.value.transaction_id == request.transaction_id

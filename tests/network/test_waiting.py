@@ -11,6 +11,7 @@ import pytest
 from fabric_protos.gateway import gateway_pb2
 
 from healthchain.client.errors import CommitStatusFailed
+from healthchain.client.gateway import Submitted
 from healthchain.identity.folders import SigningIdentity
 from healthchain.network.commits import Commits
 from healthchain.network.network import Network, NetworkClosed
@@ -255,12 +256,12 @@ def test_a_start_position_that_is_no_block_is_refused(folder: Path) -> None:
 def test_a_client_sees_why_it_got_no_status(folder: Path) -> None:
     async def scenario(network: Network) -> None:
         north = connect(network, folder, "north")
-        commit = await (await north.proposal("Put", b"k", b"v").endorse()).submit()
-        north.identity = SigningIdentity(
-            "NorthMSP", north.identity.serialized, identity(folder, "north", "administrator").key
-        )
+        transaction = await north.proposal("Put", b"k", b"v").endorse()
+        await transaction.submit()
+        other = SigningIdentity("NorthMSP", north.creator, identity(folder, "north", "administrator").key)
+        stolen = connect(network, folder, "north", other)
         with pytest.raises(CommitStatusFailed) as caught:
-            await commit.status()
+            await Submitted(stolen, transaction.transaction_id, transaction.payload).status()
         assert caught.value.status is Status.PERMISSION_DENIED
 
     run(folder, scenario)

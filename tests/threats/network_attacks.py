@@ -17,7 +17,7 @@ from fabric_protos.peer import proposal_pb2, proposal_response_pb2, transaction_
 
 from healthchain.app.consortium import ADMINISTRATOR, CLINICIAN, Consortium
 from healthchain.app.verify import verify
-from healthchain.client.gateway import Connection
+from healthchain.client.gateway import Connection, Transaction
 from healthchain.config import CHAINCODE
 from healthchain.contract import governance, members, sessions
 from healthchain.contract.amendments import RotateEncryptionKey
@@ -69,8 +69,9 @@ def unsigned_envelope(stage: Stage) -> bool:
         victim = consortium.connection(HOSPITAL, ADMINISTRATOR, PUT.name)
         thief = stage.credentials(CLINIC).signing_identity(stage.credentials(CLINIC).user(CLINICIAN))
         transaction = await victim.proposal("Put", b"k", b"v").endorse()
-        victim.identity = SigningIdentity(victim.identity.msp_id, victim.identity.serialized, thief.key)
-        return await succeeds(transaction.submit())
+        stolen = SigningIdentity(victim.identity.msp_id, victim.creator, thief.key)
+        sender = Connection(victim.service, stolen, victim.channel_id, PUT.name)
+        return await succeeds(Transaction(sender, transaction.transaction_id, transaction.payload).submit())
 
     return stage.play(work)
 

@@ -12,6 +12,7 @@ import pytest
 
 from healthchain.app.consortium import ADMINISTRATOR, Consortium
 from healthchain.client.errors import EndorseFailed
+from healthchain.client.gateway import Proposal
 from healthchain.contract import patients, reading, records
 from healthchain.contract.amendments import RotateEncryptionKey
 from healthchain.contract.envelopes import Address
@@ -101,9 +102,8 @@ def test_one_transaction_cannot_be_endorsed_with_two_bodies(folder: Path) -> Non
         proposal = actor.connection.proposal("records:Write", arguments, transient={f"{record}/1": b"first"})
         first = await proposal.endorse()
         other = proposal.bytes_.replace(b"first", b"other")
-        proposal._built = proposal._built._replace(bytes_=other)
         with pytest.raises(EndorseFailed, match="other private values"):
-            await proposal.endorse()
+            await Proposal(actor.connection, proposal.built._replace(bytes_=other)).endorse()
         await (await first.submit()).committed()
         for one in consortium.network.peers.values():
             assert one.ledger.private("ehr", "records", f"{patient}/{record}/1") == b"first"

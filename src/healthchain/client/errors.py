@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import re
 
-from healthchain.errors import HealthChainError, Refused
+from healthchain.client.checkpoint import Position
+from healthchain.errors import BadInput, HealthChainError, Refused
 from healthchain.wire.codes import Code
 from healthchain.wire.gateway import ErrorDetail, GatewayError
 
@@ -17,15 +18,22 @@ _RULES_SAY_NO = (
 )
 
 
-class StageFailed(HealthChainError):
-    """`details` name the nodes that refused; `status` is gRPC's code."""
+class GatewayFailed(HealthChainError):
+    """`details` name the nodes that refused: address, MSP id, message; `status` is gRPC's code."""
 
-    def __init__(self, transaction_id: str, error: GatewayError) -> None:
-        nodes = "; ".join(f"{one.msp_id or one.address}: {one.message}" for one in error.details)
+    def __init__(self, error: GatewayError) -> None:
+        nodes = "; ".join(_said(one, error.message) for one in error.details)
         super().__init__(f"{error.message} ({nodes})" if nodes else error.message)
-        self.transaction_id = transaction_id
         self.status = error.status
         self.details: tuple[ErrorDetail, ...] = error.details
+
+
+class StageFailed(GatewayFailed):
+    """Of one transaction."""
+
+    def __init__(self, transaction_id: str, error: GatewayError) -> None:
+        super().__init__(error)
+        self.transaction_id = transaction_id
 
 
 class EvaluateFailed(StageFailed):
@@ -59,6 +67,34 @@ class CommitFailed(HealthChainError):
         return self.code in (Code.MVCC_READ_CONFLICT, Code.PHANTOM_READ_CONFLICT)
 
 
+class EventsFailed(GatewayFailed):
+    """The events ended; from `position` on they may be asked for again. None: not one block was asked for yet."""
+
+    def __init__(self, position: Position | None, error: GatewayError) -> None:
+        super().__init__(error)
+        self.position = position
+
+
+class BytesInvalid(BadInput):
+    """Not the bytes of the stage that they were handed in as, or of another transaction, channel or identity."""
+
+
+class SignatureInvalid(BadInput):
+    """The bytes were altered, or another key signed them."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the signature is not the creator's over these bytes: sign their SHA-256 digest with the creator's key"
+        )
+
+
+class KeyMissing(BadInput):
+    """This connection's private key is elsewhere."""
+
+    def __init__(self) -> None:
+        super().__init__("this connection has no private key: sign the digest elsewhere and hand in the signature")
+
+
 def refusal(error: GatewayError) -> Refused | None:
     """The contract's refusal in a gateway's error, or the network's in the same words, if that is what it is."""
     for text in (*[one.message for one in error.details], error.message):
@@ -67,3 +103,8 @@ def refusal(error: GatewayError) -> Refused | None:
             if found is not None:
                 return Refused(found[1], found[2])
     return None
+
+
+def _said(detail: ErrorDetail, already: str) -> str:
+    node = " ".join(one for one in (detail.msp_id, detail.address) if one)
+    return node if detail.message == already else f"{node}: {detail.message}"

@@ -5,15 +5,17 @@
     commit = await transaction.submit()         # Transaction -> Commit
     status = await commit.status()              # waits until all peers have it
 
-Source: fabric-gateway node/src/{proposal,transaction,commit}.ts. Signing is the caller's identity's; clock and nonces
-are this side's.
+Each stage has bytes, which are those of Fabric's own SDKs, and a digest: where the key is on another machine, that one
+signs the digest, and `client.offline` makes the stage again from both. Clock and nonces are this side's.
+
+Source: fabric-gateway node/src/{proposal,transaction,commit}.ts.
 """
 
 from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -27,10 +29,12 @@ from healthchain.client.errors import (
     CommitStatusFailed,
     EndorseFailed,
     EvaluateFailed,
+    KeyMissing,
     StageFailed,
     SubmitFailed,
     refusal,
 )
+from healthchain.client.signing import Creator, Signed
 from healthchain.errors import HealthChainError
 from healthchain.identity.folders import SigningIdentity
 from healthchain.identity.keys import SigningKey
@@ -67,15 +71,18 @@ class Connection:
     def __init__(
         self,
         service: GatewayService,
-        identity: SigningIdentity,
+        identity: SigningIdentity | Creator,
         channel_id: str,
         chaincode: str,
         clock_ns: Callable[[], int] = time.time_ns,
         sign: Callable[[SigningKey, bytes], Awaitable[bytes]] | None = None,
     ) -> None:
-        """`sign` may be slow or far away, a hardware module for instance; without it the key signs here."""
+        """`sign` may be slow or far away, a hardware module for instance; without it the key signs here.
+
+        The connection of a mere `Creator` signs nothing: see `client.offline`.
+        """
         self.service = service
-        self.identity = identity
+        self._identity = identity
         self.channel_id = channel_id
         self.chaincode = chaincode
         self._clock_ns = clock_ns
@@ -83,21 +90,45 @@ class Connection:
 
     def to(self, chaincode: str) -> Connection:
         """The same identity at the same gateway, for another chaincode."""
-        return Connection(self.service, self.identity, self.channel_id, chaincode, self._clock_ns, self._sign)
+        return Connection(self.service, self._identity, self.channel_id, chaincode, self._clock_ns, self._sign)
 
-    def proposal(self, function: str, *arguments: bytes, transient: Mapping[str, bytes] | None = None) -> Proposal:
+    @property
+    def creator(self) -> bytes:
+        """pb(SerializedIdentity): who this is, for everybody to read."""
+        return self._identity.serialized
+
+    @property
+    def identity(self) -> SigningIdentity:
+        """Raises KeyMissing."""
+        if isinstance(self._identity, Creator):
+            raise KeyMissing
+        return self._identity
+
+    @property
+    def now_ns(self) -> int:
+        return self._clock_ns()
+
+    def proposal(
+        self,
+        function: str,
+        *arguments: bytes,
+        transient: Mapping[str, bytes] | None = None,
+        organizations: Sequence[str] = (),
+    ) -> Proposal:
+        """`organizations` are the MSP ids of those who shall endorse or answer; without them the policies say who."""
         built = build_proposal(
-            creator=self.identity.serialized,
+            creator=self.creator,
             nonce=secrets.token_bytes(NONCE_BYTES),
             channel_id=self.channel_id,
             chaincode=self.chaincode,
             args=[function.encode(), *arguments],
             transient=transient or {},
-            timestamp_ns=self._clock_ns(),
+            timestamp_ns=self.now_ns,
         )
-        return Proposal(self, built)
+        return Proposal(self, built, organizations)
 
     async def sign(self, message: bytes) -> bytes:
+        """Raises KeyMissing."""
         key = self.identity.key
         return key.sign(message) if self._sign is None else await self._sign(key, message)
 
@@ -112,27 +143,44 @@ class Connection:
         return await commit.committed()
 
 
-class Proposal:
-    """Signed when it is sent."""
+class Proposal(Signed):
+    """Signed when it is sent, unless it is already."""
 
-    def __init__(self, connection: Connection, built: ProposalBytes) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        built: ProposalBytes,
+        organizations: Sequence[str] = (),
+        signature: bytes = b"",
+    ) -> None:
+        super().__init__(connection, built.bytes_, signature)
         self._connection = connection
-        self._built = built
+        self.built = built
+        self._organizations = organizations
 
     @property
     def transaction_id(self) -> str:
-        return self._built.tx_id
+        return self.built.tx_id
 
     @property
     def bytes_(self) -> bytes:
         """pb(Proposal), what gets signed."""
-        return self._built.bytes_
+        return self.built.bytes_
+
+    def to_bytes(self) -> bytes:
+        """pb(gateway.ProposedTransaction), the SDKs' `getBytes`."""
+        return gateway_pb2.ProposedTransaction(
+            transaction_id=self.transaction_id,
+            proposal=self._signed_with(self._own_signature),
+            endorsing_organizations=self._organizations,
+        ).SerializeToString()
 
     async def evaluate(self) -> bytes:
         request = gateway_pb2.EvaluateRequest(
             transaction_id=self.transaction_id,
             channel_id=self._connection.channel_id,
-            proposed_transaction=await self._signed(),
+            proposed_transaction=self._signed_with(await self._signature()),
+            target_organizations=self._organizations,
         )
         try:
             return (await self._connection.service.evaluate(request)).result.payload
@@ -143,7 +191,8 @@ class Proposal:
         request = gateway_pb2.EndorseRequest(
             transaction_id=self.transaction_id,
             channel_id=self._connection.channel_id,
-            proposed_transaction=await self._signed(),
+            proposed_transaction=self._signed_with(await self._signature()),
+            endorsing_organizations=self._organizations,
         )
         try:
             response = await self._connection.service.endorse(request)
@@ -155,66 +204,95 @@ class Proposal:
             raise EndorseFailed(self.transaction_id, other)
         return Transaction(self._connection, self.transaction_id, payload)
 
-    async def _signed(self) -> proposal_pb2.SignedProposal:
-        signature = await self._connection.sign(self.bytes_)
+    def _signed_with(self, signature: bytes) -> proposal_pb2.SignedProposal:
         return proposal_pb2.SignedProposal(proposal_bytes=self.bytes_, signature=signature)
 
 
-class Transaction:
+class Transaction(Signed):
     """Endorsed; `payload` is what the client signs."""
 
-    def __init__(self, connection: Connection, transaction_id: str, payload: bytes) -> None:
+    def __init__(self, connection: Connection, transaction_id: str, payload: bytes, signature: bytes = b"") -> None:
+        super().__init__(connection, payload, signature)
         self._connection = connection
         self.transaction_id = transaction_id
         self.payload = payload
+
+    def to_bytes(self) -> bytes:
+        """pb(gateway.PreparedTransaction), the SDKs' `getBytes`."""
+        return gateway_pb2.PreparedTransaction(
+            transaction_id=self.transaction_id,
+            envelope=self._signed_with(self._own_signature),
+        ).SerializeToString()
 
     @property
     def result(self) -> bytes:
         """What the contract answered when it was endorsed; only final once committed."""
         return endorsed_response(self.payload).payload
 
-    async def submit(self) -> Commit:
-        signature = await self._connection.sign(self.payload)
+    async def submit(self) -> Submitted:
         request = gateway_pb2.SubmitRequest(
             transaction_id=self.transaction_id,
             channel_id=self._connection.channel_id,
-            prepared_transaction=common_pb2.Envelope(payload=self.payload, signature=signature),
+            prepared_transaction=self._signed_with(await self._signature()),
         )
         try:
             await self._connection.service.submit(request)
         except GatewayError as error:
             raise _failure(SubmitFailed, self.transaction_id, error) from error
-        return Commit(self._connection, self.transaction_id, self.payload)
+        return Submitted(self._connection, self.transaction_id, self.payload)
+
+    def _signed_with(self, signature: bytes) -> common_pb2.Envelope:
+        return common_pb2.Envelope(payload=self.payload, signature=signature)
 
 
-class Commit:
-    """Ordered; its fate is decided by validation."""
+class Commit(Signed):
+    """Ordered; its fate is decided by validation. What gets signed is pb(gateway.CommitStatusRequest)."""
 
-    def __init__(self, connection: Connection, transaction_id: str, payload: bytes) -> None:
+    def __init__(self, connection: Connection, transaction_id: str, asked: bytes, signature: bytes = b"") -> None:
+        super().__init__(connection, asked, signature)
         self._connection = connection
         self.transaction_id = transaction_id
-        self._payload = payload
+        self._asked = asked
+
+    def to_bytes(self) -> bytes:
+        """pb(gateway.SignedCommitStatusRequest), the SDKs' `getBytes`."""
+        return self._signed_with(self._own_signature).SerializeToString()
 
     async def status(self) -> gateway_pb2.CommitStatusResponse:
         """Waits; `result` is the TxValidationCode."""
-        asked = gateway_pb2.CommitStatusRequest(
-            transaction_id=self.transaction_id,
-            channel_id=self._connection.channel_id,
-            identity=self._connection.identity.serialized,
-        ).SerializeToString()
-        signature = await self._connection.sign(asked)
-        request = gateway_pb2.SignedCommitStatusRequest(request=asked, signature=signature)
+        request = self._signed_with(await self._signature())
         try:
             return await self._connection.service.commit_status(request)
         except GatewayError as error:
             raise _failure(CommitStatusFailed, self.transaction_id, error) from error
 
-    async def committed(self) -> Committed:
-        """Raises CommitFailed unless the transaction is valid."""
+    async def block(self) -> int:
+        """The number of the one that it is valid in. Raises CommitFailed unless it is."""
         status = await self.status()
         if status.result != Code.VALID:
             raise CommitFailed(self.transaction_id, status.result, status.block_number)
-        return Committed(self.transaction_id, status.block_number, endorsed_response(self._payload).payload)
+        return status.block_number
+
+    def _signed_with(self, signature: bytes) -> gateway_pb2.SignedCommitStatusRequest:
+        return gateway_pb2.SignedCommitStatusRequest(request=self._asked, signature=signature)
+
+
+class Submitted(Commit):
+    """A commit of which the endorsed transaction is at hand, and so what the contract answered."""
+
+    def __init__(self, connection: Connection, transaction_id: str, payload: bytes) -> None:
+        asked = gateway_pb2.CommitStatusRequest(
+            transaction_id=transaction_id,
+            channel_id=connection.channel_id,
+            identity=connection.creator,
+        ).SerializeToString()
+        super().__init__(connection, transaction_id, asked)
+        self._payload = payload
+
+    async def committed(self) -> Committed:
+        """Raises CommitFailed unless the transaction is valid."""
+        block = await self.block()
+        return Committed(self.transaction_id, block, endorsed_response(self._payload).payload)
 
 
 def _endorsed_proposal(payload: bytes) -> bytes | None:
