@@ -21,6 +21,7 @@ from healthchain.cli import (
     chaincode,
     claims,
     consent,
+    doctor,
     emergency,
     fabric,
     governance,
@@ -444,6 +445,7 @@ def bench(
         output.result(facts, "\n".join(f"{name:28} {value}" for name, value in facts.items()))
 
 
+app.command(epilog="Example: healthchain doctor --dir consortium --days 60")(doctor.doctor)
 app.command(epilog="Example: healthchain up --dir consortium --base-port 7051")(network.up)
 app.command(epilog="Example: healthchain env general-hospital --dir consortium")(network.env)
 

@@ -1,0 +1,69 @@
+"""The whole examination of a network's folder: what can be read, who listens, what they answer; then the judgement."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from healthchain.app.consortium import stored_topology
+from healthchain.app.doctor import credentials, embedded, fabric
+from healthchain.app.doctor.findings import Code, Finding, Report, in_order
+from healthchain.config import Topology
+from healthchain.fabric.nodes import is_fabric
+from healthchain.network.provision import GENESIS, GenesisMissing, organisation_folder, read_genesis_block
+
+EXPIRING_DAYS = 30
+DAY_S = 86_400
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """`base_port` is that of `healthchain up`, None where it does not run; `clock_ns` is this machine's."""
+
+    expiring_days: int = EXPIRING_DAYS
+    base_port: int | None = None
+    clock_ns: Callable[[], int] = time.time_ns
+
+
+async def examine(folder: Path, options: Options = Options()) -> Report:
+    """Changes nothing, and is done in some seconds. Raises BadInput for a folder without a network."""
+    topology = stored_topology(folder)
+    found = await asyncio.to_thread(_credentials, folder, topology)
+    now = datetime.datetime.fromtimestamp(options.clock_ns() / 1e9, datetime.UTC)
+    on_disk = credentials.judge(found, now, datetime.timedelta(days=options.expiring_days))
+    told = (
+        await fabric.examine(folder, topology, on_disk, options.clock_ns)
+        if is_fabric(folder)
+        else await embedded.examine(folder, topology, on_disk, options.base_port)
+    )
+    certified = [one.node for one in found if one.certificate is not None]
+    persons = certified.count(credentials.PERSONS)
+    what = f"{len(certified) - persons} certificates of {len(topology.organisations)} organisations"
+    people = f", {persons} of {credentials.PERSONS}" if persons else ""
+    findings = in_order((*_folder(folder), *on_disk, *told.findings))
+    return Report(findings, (f"{what}{people}", *told.examined), told.unanswered)
+
+
+def _credentials(folder: Path, topology: Topology) -> list[credentials.Credential]:
+    return [
+        credential
+        for one in topology.organisations
+        for credential in credentials.read_credentials(
+            one.name, organisation_folder(folder, topology, one.name), one.roles
+        )
+    ]
+
+
+def _folder(folder: Path) -> list[Finding]:
+    found = []
+    if folder.stat().st_mode & 0o077:
+        found.append(Finding(Code.FOLDER_OPEN, "", "folder", f"mode {folder.stat().st_mode & 0o777:03o}"))
+    try:
+        read_genesis_block(folder)
+    except GenesisMissing:
+        found.append(Finding(Code.FILE_DAMAGED, "", "folder", GENESIS))
+    return found
