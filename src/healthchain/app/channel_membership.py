@@ -131,7 +131,7 @@ def _addresses(consortium: Consortium, config: Config, agreed: Decided) -> NodeA
         known[agreed.msp_id] = addresses_of(config, agreed.msp_id)
     following = local_nodes(max(one.port for one in listed) + PORT_STEP)
     at = known.get(agreed.msp_id) or NodeAddresses(following.peer, following.orderer)
-    if not agreed.orderer:
+    if not agreed.orders:
         return NodeAddresses(at.peer)
     return NodeAddresses(at.peer, at.orderer, (credentials.orderer / "tls" / "server.crt").read_bytes())
 

@@ -38,6 +38,7 @@ from healthchain.wire.lifecycle import ChaincodeDefinition
 
 GOSSIP_S_MAX = 60.0
 ORDERER, PEER, SERVICE = "orderer", "peer", "chaincode"
+NODES = (PEER, SERVICE, ORDERER)  # in the order in which they end
 Say = Callable[[str], None]
 
 
@@ -131,7 +132,13 @@ def down(folder: Path) -> int:
     settings = nodes.read_settings(folder)
     nodes.require_all_here(settings)
     members = nodes.members(folder, stored_topology(folder), settings)
-    return processes.stop([_pid_file(one, node) for node in (PEER, SERVICE, ORDERER) for one in members])
+    return processes.stop([_pid_file(one, node) for node in NODES for one in members])
+
+
+def end(folder: Path, organisation: str) -> int:
+    """How many processes of this organisation ended. Raises BadInput."""
+    listed = nodes.members(folder, stored_topology(folder), nodes.read_settings(folder))
+    return processes.stop([_pid_file(one, node) for node in NODES for one in listed if one.name == organisation])
 
 
 def status(folder: Path) -> list[NodeStatus]:

@@ -17,6 +17,9 @@ app = group("The consortium on a real Hyperledger Fabric network, on this machin
 app.add_typer(fabric_membership.app, name="membership")
 
 BASE_PORT = 7051
+Programs = Annotated[
+    Path, typer.Option("--bin", envvar="FABRIC_BIN", help="The folder of Fabric's programs: peer, orderer, osnadmin.")
+]
 
 
 @app.command(epilog="Example: healthchain fabric init --dir consortium --consensus bft")
@@ -53,10 +56,7 @@ def init(
 @app.command(epilog="Example: healthchain fabric up --dir consortium --bin fabric/bin")
 def up(
     folder: Folder,
-    programs: Annotated[
-        Path,
-        typer.Option("--bin", envvar="FABRIC_BIN", help="The folder of Fabric's programs: peer, orderer, osnadmin."),
-    ],
+    programs: Programs,
     json: Json = False,
 ) -> None:
     """Start orderers, peers and chaincode services, deploy the contract, found the consortium; then they run on."""
@@ -70,6 +70,43 @@ def up(
             {"nodes": [asdict(one) for one in found]},
             f"{len(found)} processes run: `healthchain fabric down` ends them",
         )
+
+
+@app.command(
+    epilog="Example: healthchain fabric join --dir consortium --name island-hospital --kind hospital --bin fabric/bin"
+)
+def join(
+    folder: Folder,
+    name: Annotated[str, typer.Option("--name", help="The new member's name.")],
+    kind: Annotated[str, typer.Option("--kind", help="hospital, insurer or agency.")],
+    programs: Programs,
+    title: Annotated[str, typer.Option("--title", help="How the new member is called.")] = "",
+    json: Json = False,
+) -> None:
+    """Once the channel has a new member: start its nodes, let them join, agree on collections that name it."""
+    from healthchain.app import fabric_joining
+    from healthchain.cli.governance import specification
+
+    output = Output(as_json=json)
+    with failures(output):
+        run_async(fabric_joining.join(folder, specification(name, kind, title), programs, output.say))
+        output.result({"joined": name}, f"{name} has joined")
+
+
+@app.command(epilog="Example: healthchain fabric leave --dir consortium --name city-clinic --bin fabric/bin")
+def leave(
+    folder: Folder,
+    name: Annotated[str, typer.Option("--name", help="The member that the channel has no more.")],
+    programs: Programs,
+    json: Json = False,
+) -> None:
+    """Once the channel has a member no more: end its nodes, agree on collections without it."""
+    from healthchain.app import fabric_joining
+
+    output = Output(as_json=json)
+    with failures(output):
+        run_async(fabric_joining.leave(folder, name, programs, output.say))
+        output.result({"left": name}, f"{name} has left")
 
 
 @app.command(epilog="Example: healthchain fabric down --dir consortium")

@@ -261,7 +261,7 @@ def prepare(folder: Folder, name: Name, kind: KindOption, title: Title = "", jso
 
     output = Output(as_json=json)
     with failures(output):
-        change = prepare_organisation(folder, stored_topology(folder), _specification(name, kind, title))
+        change = prepare_organisation(folder, stored_topology(folder), specification(name, kind, title))
         output.raw(msgspec.json.encode(change))
 
 
@@ -272,7 +272,7 @@ def join(folder: Folder, name: Name, kind: KindOption, title: Title = "", json: 
 
     output = Output(as_json=json)
     with failures(output):
-        run_async(start(folder, _specification(name, kind, title)))
+        run_async(start(folder, specification(name, kind, title)))
         output.result({"joined": name}, f"{name} has joined")
 
 
@@ -287,7 +287,7 @@ def _msp_id(consortium: Consortium, member: str) -> str:
     return names.get(member, member)
 
 
-def _specification(name: str, kind: str, title: str) -> Organisation:
+def specification(name: str, kind: str, title: str) -> Organisation:
     import msgspec
 
     from healthchain.config import Organisation

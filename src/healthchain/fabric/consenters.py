@@ -61,6 +61,11 @@ def orderer_of(section: configtx_pb2.ConfigGroup, msp_config: bytes, msp_id: str
     return None
 
 
+def names_identities(section: configtx_pb2.ConfigGroup) -> bool:
+    """Whether the channel lists the certificates with which its orderers sign blocks: SmartBFT does."""
+    return _kind(section).type != RAFT
+
+
 def quorum_policy(consenters: Sequence[configuration_pb2.Consenter]) -> policies_pb2.Policy:
     """A block is valid with the signatures of a quorum: BlockValidation under SmartBFT."""
     principals = [

@@ -18,7 +18,14 @@ from fabric_protos.peer import configuration_pb2 as peer_pb2
 from google.protobuf.message import DecodeError, Message
 
 from healthchain.errors import BadInput
-from healthchain.fabric.consenters import Orderer, encoded_value, orderer_of, put_orderer, remove_orderer
+from healthchain.fabric.consenters import (
+    Orderer,
+    encoded_value,
+    names_identities,
+    orderer_of,
+    put_orderer,
+    remove_orderer,
+)
 from healthchain.identity.keys import signature_holds
 from healthchain.identity.msp import MSP, IdentityRefused, MSPMalformed, MSPs, Role
 from healthchain.identity.policy import majority
@@ -105,14 +112,29 @@ def addresses_of(config: Config, msp_id: str) -> NodeAddresses:
     return NodeAddresses(peer, f"{orderer.host}:{orderer.port}", orderer.tls)
 
 
-def require_own(member: Organization, at: NodeAddresses, others: Config) -> None:
-    """Raises BadInput for a TLS certificate that is not the member's, or an address that another member has."""
-    if at.orderer and not is_tls_certificate_of(member.msp_config, at.orderer_tls):
-        raise BadInput("the orderer's TLS certificate was not issued by the authority that the members voted on")
-    for other in members_of(others):
-        taken = addresses_of(others, other)
+def require_usable(config: Config, member: Organization, certificate: bytes, at: NodeAddresses) -> None:
+    """Raises BadInput for certificates that are not the member's, or an address that another member has.
+
+    SmartBFT's orderers take a consenter whose certificate is none, and then end, all of them and for good.
+    """
+    if at.orderer:
+        if certificate or names_identities(config.channel_group.groups[ORDERER]):
+            _require_orderer(member.msp_config, certificate)
+        if not is_tls_certificate_of(member.msp_config, at.orderer_tls):
+            raise BadInput("the orderer's TLS certificate was not issued by the authority that the members voted on")
+    for other in members_of(config):
+        taken = addresses_of(config, other)
         if other != member.msp_id and {at.peer, at.orderer} & ({taken.peer, taken.orderer} - {""}):
             raise BadInput(f"{other} has one of these addresses already")
+
+
+def _require_orderer(msp_config: bytes, certificate: bytes) -> None:
+    try:
+        role = MSP.from_config(msp_config).validate(certificate).role
+    except (MSPMalformed, IdentityRefused) as refused:
+        raise BadInput(f"the orderer's certificate cannot be used: {refused}") from None
+    if role is not Role.ORDERER:
+        raise BadInput("the orderer's certificate is not an orderer's")
 
 
 def members_of(config: Config) -> list[str]:
@@ -126,7 +148,7 @@ def member_msp(config: Config, msp_id: str) -> bytes:
         group = config.channel_group.groups[section]
         name = group_name(group, msp_id)
         if name is not None:
-            return _msp(group.groups[name]).SerializeToString(deterministic=True)
+            return _msp_config(group.groups[name])
     return b""
 
 
@@ -135,7 +157,7 @@ def orderers_of(config: Config) -> Iterator[tuple[str, bytes]]:
     section = config.channel_group.groups[ORDERER]
     for name in sorted(section.groups):
         group = section.groups[name]
-        roots = tls_authorities(_msp(group).SerializeToString())
+        roots = tls_authorities(_msp_config(group))
         for address in configuration_pb2.OrdererAddresses.FromString(encoded_value(group, ENDPOINTS)).addresses:
             yield address, roots
 
@@ -203,8 +225,11 @@ def _put(group: ConfigGroup, name: str, value: Message) -> None:
 
 
 def _msp(group: ConfigGroup) -> msp_config_pb2.FabricMSPConfig:
-    config = msp_config_pb2.MSPConfig.FromString(encoded_value(group, MSP_VALUE)).config
-    return msp_config_pb2.FabricMSPConfig.FromString(config)
+    return msp_config_pb2.FabricMSPConfig.FromString(_msp_config(group))
+
+
+def _msp_config(group: ConfigGroup) -> bytes:
+    return msp_config_pb2.MSPConfig.FromString(encoded_value(group, MSP_VALUE)).config
 
 
 def _copy(config: Config) -> Config:

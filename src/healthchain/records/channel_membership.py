@@ -38,7 +38,7 @@ from healthchain.fabric.membership import (
     member_msp,
     members_of,
     orderers_of,
-    require_own,
+    require_usable,
     signatures,
     with_member,
     without_member,
@@ -69,16 +69,16 @@ class AlreadyDone(BadInput):
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """How the ledger would have the member: in or out, with its newest authorities and its orderer's certificate.
+    """How the ledger would have the member: in or out, with its newest authorities, with an orderer or without.
 
-    `orderer` is in PEM; a member without one orders nothing. Under Raft a founder's is nowhere on the ledger: it is
-    `UNNAMED`, and its certificate for TLS is what counts.
+    `orderer` is that one's certificate in PEM. Under Raft a founder's is nowhere on the ledger, and empty.
     """
 
     change: Amendment
     msp_id: str
     takes_part: bool
     msp_config: bytes
+    orders: bool
     orderer: bytes
 
 
@@ -95,9 +95,6 @@ class Review:
     getting_it: frozenset[str]
 
 
-UNNAMED = b"-"
-
-
 async def decided(actor: Actor, proposal_id: str) -> Decided:
     """Raises Refused, or BadInput for a proposal that did not pass, is about no member, or was followed by another."""
     found = (await proposal(actor, proposal_id)).proposal
@@ -106,8 +103,7 @@ async def decided(actor: Actor, proposal_id: str) -> Decided:
     msp_id = _about(found)
     if msp_id is None:
         raise BadInput("nothing of the channel's configuration follows from this proposal: it is about no member")
-    founder = await _founder(actor, msp_id)
-    msp_config, orderer = founder or (b"", b"")
+    msp_config, orders, orderer = await _founder(actor, msp_id)
     history = [one for one in await enacted(actor, *_ABOUT_MEMBERS) if _about(one) == msp_id]
     if history[-1].id != proposal_id:
         raise BadInput(f"a later proposal about this member has passed, {history[-1].id}: make the update of that one")
@@ -116,11 +112,12 @@ async def decided(actor: Actor, proposal_id: str) -> Decided:
         match one.change:
             case AddMember() | RotateCertificates():
                 msp_config, orderer = one.change.msp_config, one.change.orderer or orderer
+                orders = orders or bool(orderer)
             case SuspendMember() | RemoveMember():
                 takes_part = False
             case ResumeMember():
                 takes_part = True
-    return Decided(found.change, msp_id, takes_part, msp_config, orderer)
+    return Decided(found.change, msp_id, takes_part, msp_config, orders, orderer)
 
 
 async def make(actor: Actor, proposal_id: str, at: NodeAddresses) -> ConfigUpdateEnvelope:
@@ -169,8 +166,8 @@ def _update(channel: str, config: Config, agreed: Decided, at: NodeAddresses) ->
     if agreed.takes_part:
         member = Organization(agreed.msp_id, agreed.msp_id, agreed.msp_config)
         _require_fitting(config, agreed, at)
-        require_own(member, at, config)
-        after = with_member(config, member, agreed.orderer.removeprefix(UNNAMED), at)
+        require_usable(config, member, agreed.orderer, at)
+        after = with_member(config, member, agreed.orderer, at)
     else:
         after = without_member(config, agreed.msp_id)
     if after == config:
@@ -180,7 +177,7 @@ def _update(channel: str, config: Config, agreed: Decided, at: NodeAddresses) ->
 
 def _require_fitting(config: Config, agreed: Decided, at: NodeAddresses) -> None:
     """Raises BadInput where the addresses are not those of the nodes that the members decided about."""
-    if not at.peer or bool(at.orderer) != bool(agreed.orderer):
+    if not at.peer or bool(at.orderer) != agreed.orders:
         raise BadInput("a member needs the address of its peer, and of its orderer if and only if it was given one")
     if is_member(config, agreed.msp_id):
         before = addresses_of(config, agreed.msp_id)
@@ -188,15 +185,13 @@ def _require_fitting(config: Config, agreed: Decided, at: NodeAddresses) -> None
             raise BadInput("the nodes of a member do not move with its certificates: leave the addresses as they are")
 
 
-async def _founder(actor: Actor, msp_id: str) -> tuple[bytes, bytes] | None:
-    """Authorities and orderer of a member that block 0 names."""
+async def _founder(actor: Actor, msp_id: str) -> tuple[bytes, bool, bytes]:
+    """Authorities, whether it orders, and with which certificate, as block 0 says; nothing of who came later."""
     encoded = await actor.connection.to(QSCC).evaluate("GetBlockByNumber", actor.channel.encode(), b"0")
     config = genesis_config(common_pb2.Block.FromString(encoded))
     msp_config = member_msp(config, msp_id)
-    if not msp_config:
-        return None
     orderer = orderer_of(config.channel_group.groups[ORDERER], msp_config, msp_id)
-    return msp_config, b"" if orderer is None else orderer.identity or UNNAMED
+    return msp_config, orderer is not None, b"" if orderer is None else orderer.identity
 
 
 def _about(one: ListedProposal) -> str | None:
