@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from healthchain.app.scenarios import records as scenario
+from healthchain.app.scenarios.embedded import Embedded
 
 from .program import Program, process
 from .transcripts import assert_told, masked, transcript
@@ -60,7 +61,7 @@ def test_the_facts_are_observed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr("healthchain.records.erasing.erase_patient", nothing)
     monkeypatch.setattr("healthchain.app.scenarios.records.canonical_json", lambda raw: raw + os.urandom(1))
     told: list[str] = []
-    facts = asyncio.run(scenario.run(tmp_path / "consortium", told.append, scenario.sample_files()[:2]))
+    facts = asyncio.run(scenario.run(Embedded(tmp_path / "consortium"), told.append, scenario.sample_files()[:2]))
     assert (facts.erased, facts.read_after_grant_identical) == (False, False)
     assert any("A PEER STILL HOLDS THEM" in one for one in told)
 

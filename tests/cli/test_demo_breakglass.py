@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from healthchain.app.scenarios import breakglass as scenario
+from healthchain.app.scenarios.embedded import Embedded
 
 from .program import process
 from .transcripts import assert_told
@@ -50,6 +51,6 @@ def test_the_facts_are_observed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr("healthchain.records.emergency.release_waiting", nothing)
     told: list[str] = []
-    facts = asyncio.run(scenario.run(tmp_path / "consortium", told.append))
+    facts = asyncio.run(scenario.run(Embedded(tmp_path / "consortium"), told.append))
     assert (facts.opened.records, facts.opened.identical, facts.seen.reads_the_patient_sees) == (0, False, 0)
     assert facts.reviewed.peers_with_keys_before == 0

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from healthchain.app.scenarios import claim as scenario
+from healthchain.app.scenarios.embedded import Embedded
 
 from .program import process
 from .transcripts import assert_told
@@ -44,5 +45,5 @@ def test_the_facts_are_observed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr("healthchain.app.scenarios.claim.open_message", lambda *_: b"")
     monkeypatch.setattr("healthchain.contract.billing._stands", lambda *_: False)
     monkeypatch.setattr("healthchain.contract.billing.require_billed", lambda *_: None)
-    facts = asyncio.run(scenario.run(tmp_path / "consortium", lambda _: None))
+    facts = asyncio.run(scenario.run(Embedded(tmp_path / "consortium"), lambda _: None))
     assert (facts.clinic_opens, facts.billed_again) == (True, "")

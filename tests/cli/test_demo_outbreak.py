@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from healthchain.app.scenarios import outbreak as scenario
+from healthchain.app.scenarios.embedded import Embedded
 from healthchain.records.fhir_cases import Case
 
 from .program import process
@@ -53,5 +54,5 @@ def test_the_facts_are_observed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr("healthchain.records.reporting.case_of", nothing)
     told: list[str] = []
-    facts = asyncio.run(scenario.run(tmp_path / "consortium", told.append))
+    facts = asyncio.run(scenario.run(Embedded(tmp_path / "consortium"), told.append))
     assert facts.filed.opened_identical is False

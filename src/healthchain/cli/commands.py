@@ -13,7 +13,6 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from healthchain.app.scenarios import Scenario, scenario
 from healthchain.cli import (
     aggregates,
     audit,
@@ -21,6 +20,7 @@ from healthchain.cli import (
     chaincode,
     claims,
     consent,
+    demo,
     doctor,
     emergency,
     fabric,
@@ -135,23 +135,6 @@ def init(
             {"organisations": organisations, "channel": chosen.channel},
             f"A consortium of {len(organisations)}: {', '.join(organisations)}.",
         )
-
-
-@app.command(epilog="Example: healthchain demo --scenario claim --json")
-def demo(
-    chosen: Annotated[Scenario, typer.Option("--scenario", help="What to show.")] = Scenario.RECORDS,
-    folder: Annotated[
-        Path | None, typer.Option("--dir", help="Keep the consortium here; default: thrown away.")
-    ] = None,
-    json: Json = False,
-) -> None:
-    """Walk synthetic patients' records through a consortium, or a claim, an emergency, a vote, an outbreak."""
-    import tempfile
-
-    output = Output(as_json=json)
-    with failures(output), tempfile.TemporaryDirectory() as scratch:
-        facts = run_async(scenario(chosen)(folder or Path(scratch) / "consortium", output.say))
-        output.result(asdict(facts), f"{facts.transactions} transactions in {facts.blocks} blocks.")
 
 
 @app.command("import", epilog="Example: healthchain import --dir consortium --org general-hospital bundle.json.gz")
@@ -445,6 +428,7 @@ def bench(
         output.result(facts, "\n".join(f"{name:28} {value}" for name, value in facts.items()))
 
 
+app.command(epilog="Example: healthchain demo --scenario claim --json")(demo.demo)
 app.command(epilog="Example: healthchain doctor --dir consortium --days 60")(doctor.doctor)
 app.command(epilog="Example: healthchain up --dir consortium --base-port 7051")(network.up)
 app.command(epilog="Example: healthchain env general-hospital --dir consortium")(network.env)

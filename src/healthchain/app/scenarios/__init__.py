@@ -1,7 +1,7 @@
-"""What `healthchain demo` can show: one file a scenario, each with `run(folder, say)`, which answers with its facts.
+"""What `healthchain demo` can show: one file a scenario, each with `run(stage, say)`, which answers with its facts.
 
-A scenario works in an empty folder, on the sample patients' own resources, and leaves the consortium there. Every fact
-is observed in the run.
+A scenario works on the sample patients' own resources, and does not know which network it is played on: what differs
+is the stage's. Every fact is observed in the run.
 """
 
 from __future__ import annotations
@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Coroutine
 from enum import StrEnum
 from importlib import import_module
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from healthchain.errors import Refused
+
+if TYPE_CHECKING:
+    from healthchain.app.scenarios.stage import Stage
 
 Say = Callable[[str], None]
 """Told each step in words, as it happens."""
@@ -26,9 +28,16 @@ class Scenario(StrEnum):
     OUTBREAK = "outbreak"
 
 
-def scenario(chosen: Scenario) -> Callable[[Path, Say], Coroutine[Any, Any, Any]]:
+class Engine(StrEnum):
+    """What a scenario is played on."""
+
+    EMBEDDED = "embedded"
+    FABRIC = "fabric"
+
+
+def scenario(chosen: Scenario) -> Callable[[Stage, Say], Coroutine[Any, Any, Any]]:
     """Its `run`, which answers with a dataclass of facts, `blocks` and `transactions` among them."""
-    run: Callable[[Path, Say], Coroutine[Any, Any, Any]] = import_module(f"{__name__}.{chosen.value}").run
+    run: Callable[[Stage, Say], Coroutine[Any, Any, Any]] = import_module(f"{__name__}.{chosen.value}").run
     return run
 
 

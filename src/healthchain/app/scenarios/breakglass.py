@@ -8,14 +8,12 @@ from __future__ import annotations
 import json
 from collections import Counter
 from dataclasses import dataclass
-from pathlib import Path
 
-from healthchain.app.consortium import ADMINISTRATOR, CLINICIAN, Consortium, initialise, opened
+from healthchain.app.consortium import ADMINISTRATOR, CLINICIAN, Consortium
 from healthchain.app.input import read_file
 from healthchain.app.scenarios import Say, refusal
 from healthchain.app.scenarios.records import CLINIC, HOSPITAL, INSURER, sample_files
-from healthchain.app.verify import verify
-from healthchain.config import CHAINCODE, DEFAULT
+from healthchain.app.scenarios.stage import Stage
 from healthchain.contract import consents
 from healthchain.contract.ids import MESSAGES, Action, Purpose
 from healthchain.contract.policies import DAY_MS
@@ -88,6 +86,7 @@ class Facts:
 class _Case:
     """`before` is what the hospital knew; `complete` has the encounter, too, with which the emergency began."""
 
+    stage: Stage
     consortium: Consortium
     patient: str
     before: ParsedBundle
@@ -95,11 +94,10 @@ class _Case:
     reason: str
 
 
-async def run(folder: Path, say: Say) -> Facts:
-    """In an empty folder, which holds the consortium afterwards."""
-    await initialise(folder, DEFAULT)
-    async with opened(folder) as consortium:
-        case = await _case(consortium, say)
+async def run(stage: Stage, say: Say) -> Facts:
+    await stage.found()
+    async with stage.opened() as consortium:
+        case = await _case(stage, consortium, say)
         doctor = consortium.staff(CLINIC, CLINICIAN)
         without = await refusal(reading.read_all(doctor, case.patient, Purpose.ETREAT))
         say(f"The clinic's clinician asks to read for emergency treatment, without a consent: refused, {without}.")
@@ -108,22 +106,21 @@ async def run(folder: Path, say: Say) -> Facts:
         read = await _opened(case, broken, say)
         seen = await _seen(case, broken, say)
         reviewed = await _reviewed(case, broken, say)
-        height = consortium.network.height
-    verification = verify(folder)
-    say(f"Every block, signature and value recomputed on every peer: {len(verification.findings)} findings.")
+    checked = await stage.check()
+    say(checked.told)
     return Facts(
         resources=len(case.complete.entries),
         read_without_consent=without,
         opened=read,
         seen=seen,
         reviewed=reviewed,
-        verify_clean=verification.clean,
-        blocks=height,
-        transactions=verification.transactions,
+        verify_clean=checked.clean,
+        blocks=checked.blocks,
+        transactions=checked.transactions,
     )
 
 
-async def _case(consortium: Consortium, say: Say) -> _Case:
+async def _case(stage: Stage, consortium: Consortium, say: Say) -> _Case:
     complete = parse_bundle(read_file(sample_files()[SAMPLE]))
     began = next(one for one in complete.entries if _is_emergency(one.raw))
     before = ParsedBundle(complete.patient, tuple(one for one in complete.entries if one is not began))
@@ -142,7 +139,8 @@ async def _case(consortium: Consortium, say: Say) -> _Case:
     )
     await consenting.grant(consortium.patient(patient), denial)
     say(f"The patient has never given the clinic a consent, and denied it one compartment even in need: {DENIED}.")
-    return _Case(consortium, patient, before, complete, f"{admission}, {cause}: which allergies, which medication?")
+    reason = f"{admission}, {cause}: which allergies, which medication?"
+    return _Case(stage, consortium, patient, before, complete, reason)
 
 
 def _is_emergency(raw: bytes) -> bool:
@@ -223,10 +221,10 @@ async def _reviewed(case: _Case, broken: BrokenGlass, say: Say) -> Reviewed:
     own = consortium.staff(CLINIC, ADMINISTRATOR)
     refused = await refusal(emergency.review(own, patient, broken.id, justified=True))
     say(f"The clinic's administrator would review its own clinician: refused, {refused}.")
-    before = _peers_with_keys(case, broken)
+    before = await _peers_with_keys(case, broken)
     officer = consortium.staff(AGENCY, OFFICER)
     await emergency.review(officer, patient, broken.id, justified=True)
-    after = _peers_with_keys(case, broken)
+    after = await _peers_with_keys(case, broken)
     (listed,) = await emergency.list_emergencies(officer, patient)
     pending = len(await emergency.queue(officer))
     say(f"The agency decides. Justified: {listed.justified}. The session is over; reviews pending: {pending}.")
@@ -237,7 +235,8 @@ async def _reviewed(case: _Case, broken: BrokenGlass, say: Say) -> Reviewed:
     return Reviewed(refused, listed.justified, pending, before, after, afterwards)
 
 
-def _peers_with_keys(case: _Case, broken: BrokenGlass) -> int:
+async def _peers_with_keys(case: _Case, broken: BrokenGlass) -> int:
     place = released_keys(case.patient, broken.id)
-    peers = case.consortium.network.peers.values()
-    return sum(one.ledger.private(CHAINCODE, MESSAGES, place) is not None for one in peers)
+    names = [one.name for one in case.consortium.topology.organisations]
+    held = [await case.stage.held(case.consortium, name, MESSAGES, place) for name in names]
+    return sum(one is not None for one in held)

@@ -8,14 +8,12 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from healthchain.app.consortium import Consortium, initialise, opened
+from healthchain.app.consortium import Consortium
 from healthchain.app.input import read_file
 from healthchain.app.scenarios import Say, refusal
 from healthchain.app.scenarios.records import CLINIC, HOSPITAL, INSURER, sample_files
-from healthchain.app.verify import verify
-from healthchain.config import CHAINCODE, DEFAULT
+from healthchain.app.scenarios.stage import Stage
 from healthchain.contract.claims import message
 from healthchain.contract.commitments import Part
 from healthchain.contract.ids import MESSAGES
@@ -58,12 +56,11 @@ class Facts:
     transactions: int
 
 
-async def run(folder: Path, say: Say) -> Facts:
-    """In an empty folder, which holds the consortium afterwards."""
-    await initialise(folder, DEFAULT)
+async def run(stage: Stage, say: Say) -> Facts:
+    await stage.found()
     bundle = parse_bundle(read_file(sample_files()[0]))
-    async with opened(folder) as consortium:
-        story = await Story.begin(consortium, bundle, say)
+    async with stage.opened() as consortium:
+        story = await Story.begin(stage, consortium, bundle, say)
         claim_id = await story.submit()
         again = await story.refused(ClaimOptions(story.primary))
         elsewhere = await story.refused(ClaimOptions(story.secondary))
@@ -77,9 +74,8 @@ async def run(folder: Path, say: Say) -> Facts:
         say(f"The insurer pays {paid}. The claim is {state}.")
         holds, other = await story.disputed(claim_id)
         secondary = await story.coordinated(claim_id)
-        height = consortium.network.height
-    verification = verify(folder)
-    say(f"Every block, signature and value recomputed on every peer: {len(verification.findings)} findings.")
+    checked = await stage.check()
+    say(checked.told)
     return Facts(
         billed=str(story.claim.total),
         lines=len(story.claim.items),
@@ -95,9 +91,9 @@ async def run(folder: Path, say: Say) -> Facts:
         attached_records_read=attached,
         amount_holds=holds,
         another_amount_holds=other,
-        verify_clean=verification.clean,
-        blocks=height,
-        transactions=verification.transactions,
+        verify_clean=checked.clean,
+        blocks=checked.blocks,
+        transactions=checked.transactions,
     )
 
 
@@ -124,6 +120,7 @@ def visits_explanations(bundle: ParsedBundle) -> tuple[str, ...]:
 class Story:
     """Who acts on what; each step tells what it saw."""
 
+    stage: Stage
     consortium: Consortium
     say: Say
     hospital: Custodian
@@ -136,7 +133,7 @@ class Story:
     secondary: str
 
     @classmethod
-    async def begin(cls, consortium: Consortium, bundle: ParsedBundle, say: Say) -> Story:
+    async def begin(cls, stage: Stage, consortium: Consortium, bundle: ParsedBundle, say: Say) -> Story:
         hospital, payer = consortium.custodian(HOSPITAL), consortium.staff(INSURER, "claims-agent")
         imported = await import_bundle(hospital, bundle)
         say(f"The hospital imports a patient: {imported.resources} FHIR resources, among them the visits and claims.")
@@ -147,7 +144,7 @@ class Story:
         say("The insurer covers the patient by two plans, a primary and a secondary; which plans is sealed.")
         herself = consortium.patient(imported.patient)
         about = (imported.patient, visits_claim(bundle), visits_explanations(bundle))
-        return cls(consortium, say, hospital, payer, herself, *about, primary, secondary)
+        return cls(stage, consortium, say, hospital, payer, herself, *about, primary, secondary)
 
     async def submit(self) -> str:
         asked = await coverage.ask_authorisation(self.hospital.actor, self.patient, self.primary, "Three examinations.")
@@ -171,7 +168,7 @@ class Story:
         """What the clinic, a member without a part in it, is answered; and whether it opens what its own peer holds."""
         clinic, place = self.consortium.staff(CLINIC, "clinician"), message(self.patient, claim_id, "body")
         asks = await refusal(claiming.body_of(clinic, self.patient, claim_id))
-        held = self.consortium.network.peers[CLINIC].ledger.private(CHAINCODE, MESSAGES, place)
+        held = await self.stage.held(self.consortium, CLINIC, MESSAGES, place)
         assert held is not None, "every peer holds the ciphertext"
         opens = True
         try:

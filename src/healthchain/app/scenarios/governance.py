@@ -8,21 +8,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
-from pathlib import Path
 
 from fabric_protos.common.configtx_pb2 import ConfigUpdateEnvelope
 
-from healthchain.app.consortium import ADMINISTRATOR, CLINICIAN, Consortium, initialise, opened
+from healthchain.app.consortium import ADMINISTRATOR, CLINICIAN, Consortium
 from healthchain.app.input import read_file
-from healthchain.app.joining import join, prepare_organisation
+from healthchain.app.joining import prepare_organisation
 from healthchain.app.scenarios import Say, refusal
 from healthchain.app.scenarios.records import CLINIC, HOSPITAL, INSURER, sample_files
-from healthchain.app.verify import verify
+from healthchain.app.scenarios.stage import Memberships, Stage
 from healthchain.config import DEFAULT, Organisation
 from healthchain.contract import sessions
 from healthchain.contract.amendments import Amendment, ChangePolicies, ResumeMember, SuspendMember
 from healthchain.contract.ids import Action, Purpose
 from healthchain.contract.policies import DAY_MS, HOUR_MS
+from healthchain.network.provision import read_genesis_block
 from healthchain.records import consenting, governing, licensing, reading
 from healthchain.records.actor import Actor, now_ms
 from healthchain.records.bundle import parse_bundle
@@ -30,7 +30,6 @@ from healthchain.records.canonical import canonical_json
 from healthchain.records.importing import import_bundle
 from healthchain.records.keyring import random_id
 from healthchain.wire.config_update import update_envelope
-from healthchain.wire.transaction import decode_action, decode_header
 
 AGENCY = "health-agency"
 ISLAND = Organisation("island-hospital", "hospital", "Island Hospital")
@@ -51,24 +50,28 @@ class PolicyChanged:
 
 @dataclass(frozen=True, slots=True)
 class Suspended:
-    """Codes with which the insurer is refused while it is suspended, and members that take part."""
+    """Codes with which the insurer is refused while it is suspended, and members that take part (None on Fabric)."""
 
     insurer_votes_on_it: str
     reads: str
     proposes: str
     votes: str
-    members_before: int
-    members_during: int
+    members_before: int | None
+    members_during: int | None
     read_before_and_after_equal: bool
 
 
 @dataclass(frozen=True, slots=True)
-class Added:
-    """`update_bytes` and `update_digest` (SHA-256) are of the configuration update for a Fabric channel."""
+class Configuration:
+    """`digest` (SHA-256) is of the configuration update for a Fabric channel, `bytes` long."""
 
-    update_bytes: int
-    update_digest: str
-    update_signatures: int
+    bytes: int
+    digest: str
+    signatures: int
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
     members: int
     import_unlicensed: str
     resources_imported: int
@@ -79,33 +82,40 @@ class Added:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What the scenario found; the names are those of its JSON. A refusal is its code."""
+    """What the scenario found; the names are those of its JSON. A refusal is its code.
+
+    On Fabric `added` is None: there administrators sign and submit the configuration update.
+    """
 
     policy: PolicyChanged
     rejected: list[str]
     suspended: Suspended
-    added: Added
+    configuration: Configuration
+    added: Added | None
     verify_clean: bool
     blocks: int
     transactions: int
 
 
-async def run(folder: Path, say: Say) -> Facts:
-    """In an empty folder, which holds the consortium afterwards."""
-    await initialise(folder, DEFAULT)
+async def run(stage: Stage, say: Say) -> Facts:
+    await stage.found()
     say("Four members: two hospitals, an insurer, an agency. A proposal needs most of them, and one of each kind.")
-    async with opened(folder) as consortium:
+    async with stage.opened() as consortium:
         policy = await _policy(consortium, say)
         rejected = await _rejected(consortium, say)
-        suspended = await _suspended(consortium, say)
+        suspended = await _suspended(consortium, stage.memberships, say)
         update = await _add(consortium, say)
-    await join(folder, ISLAND)
-    async with opened(folder) as consortium:
-        added = await _takes_part(consortium, update, say)
-        height = consortium.network.height
-    verification = verify(folder)
-    say(f"Every block, signature and value recomputed on every peer: {len(verification.findings)} findings.")
-    return Facts(policy, rejected, suspended, added, verification.clean, height, verification.transactions)
+    if stage.memberships:
+        await stage.memberships.join(ISLAND)
+    async with stage.opened() as consortium:
+        if stage.memberships:
+            members = stage.memberships.members(consortium)
+            say(f"Its peer joins, and fetches every block: {members} members endorse and order.")
+        configuration = _configuration(update, say)
+        added = await _takes_part(consortium, stage.memberships, say) if stage.memberships else None
+    checked = await stage.check()
+    say(checked.told)
+    return Facts(policy, rejected, suspended, configuration, added, checked.clean, checked.blocks, checked.transactions)
 
 
 async def _policy(consortium: Consortium, say: Say) -> PolicyChanged:
@@ -138,7 +148,7 @@ async def _rejected(consortium: Consortium, say: Say) -> list[str]:
     return outcomes
 
 
-async def _suspended(consortium: Consortium, say: Say) -> Suspended:
+async def _suspended(consortium: Consortium, memberships: Memberships | None, say: Say) -> Suspended:
     bundle = parse_bundle(read_file(sample_files()[0]))
     patient = (await import_bundle(consortium.custodian(HOSPITAL), bundle)).patient
     insurer = consortium.topology.organisation(INSURER).msp_id
@@ -150,15 +160,16 @@ async def _suspended(consortium: Consortium, say: Say) -> Suspended:
     proposal = await governing.propose(_administrator(consortium, AGENCY), SuspendMember(insurer))
     own = await refusal(governing.vote(_administrator(consortium, INSURER), proposal, in_favour=False))
     say(f"It has no vote on that: refused, {own}.")
-    members = len(consortium.network.channel.msp_ids)
+    members = memberships.members(consortium) if memberships else None
     await _votes(consortium, proposal, {AGENCY: True, HOSPITAL: True}, say)
     reads = await refusal(reading.read_all(agent, patient, Purpose.HPAYMT))
     other = await governing.propose(_administrator(consortium, AGENCY), ResumeMember(insurer))
     proposes = await refusal(governing.propose(_administrator(consortium, INSURER), ChangePolicies({"cell_min": 10})))
     votes = await refusal(governing.vote(_administrator(consortium, INSURER), other, in_favour=True))
-    during = len(consortium.network.channel.msp_ids)
+    during = memberships.members(consortium) if memberships else None
     say(f"From the next block on its read, its proposal and its vote are refused: {reads}, {proposes}, {votes}.")
-    say(f"{during} of {members} members endorse and order now.")
+    if memberships:
+        say(f"{during} of {members} members endorse and order now.")
     await _votes(consortium, other, {CLINIC: True, AGENCY: True}, say)
     equal = await _content(agent, patient) == before
     say(f"It is a member again, and reads what it read before: {equal}.")
@@ -171,49 +182,38 @@ async def _add(consortium: Consortium, say: Say) -> ConfigUpdateEnvelope:
     proposal = await governing.propose(hospital, change)
     say(f"A third hospital makes its keys and certificates; the first one proposes it: {ISLAND.title}.")
     await _votes(consortium, proposal, {HOSPITAL: True, INSURER: True, AGENCY: True}, say)
-    genesis = consortium.network.channel.genesis
+    genesis = read_genesis_block(consortium.folder)
     return update_envelope(await governing.fabric_update(hospital, genesis, proposal))
 
 
-async def _takes_part(consortium: Consortium, update: ConfigUpdateEnvelope, say: Say) -> Added:
-    members = len(consortium.network.channel.msp_ids)
-    say(f"Its peer joins, and fetches every block: {members} members endorse and order.")
+def _configuration(update: ConfigUpdateEnvelope, say: Say) -> Configuration:
     encoded = update.SerializeToString()
     digest = sha256(encoded).hexdigest()
     say(f"A Fabric channel would need a configuration update, for administrators to sign: {len(encoded)} bytes,")
     say(f"  SHA-256 {digest}.")
+    return Configuration(len(encoded), digest, len(update.signatures))
+
+
+async def _takes_part(consortium: Consortium, memberships: Memberships, say: Say) -> Added:
     bundle = parse_bundle(read_file(sample_files()[0]))
     without = await refusal(import_bundle(consortium.custodian(ISLAND.name), bundle))
     say(f"It imports a patient: refused before the agency licenses it, {without}.")
     for holder in (ISLAND.msp_id, f"{ISLAND.msp_id}/{CLINICIAN}"):
         await licensing.license_holder(_administrator(consortium, AGENCY), holder, now_ms(), now_ms() + DAY_MS)
     imported = await import_bundle(consortium.custodian(ISLAND.name), bundle)
-    endorsed = ISLAND.msp_id in _endorsers(consortium, consortium.network.height - 1)
+    joined = await memberships.joined(consortium, ISLAND)
     found = await _content(consortium.staff(ISLAND.name, CLINICIAN), imported.patient, Purpose.TREAT)
     identical = found == {one.full_url: canonical_json(one.raw) for one in bundle.entries}
-    ledgers = [peer.ledger for peer in consortium.network.peers.values()]
-    equal = len({one.state.commit_hash for one in ledgers}) == 1
-    say(f"Then it imports {imported.resources} records, endorsed by its own peer: {endorsed}.")
-    say(f"It reads them, identical: {identical}. All {len(ledgers)} peers are equal: {equal}.")
+    say(f"Then it imports {imported.resources} records, endorsed by its own peer: {joined.endorsed_by_it}.")
+    say(f"It reads them, identical: {identical}. All {joined.peers} peers are equal: {joined.peers_equal}.")
     return Added(
-        update_bytes=len(encoded),
-        update_digest=digest,
-        update_signatures=len(update.signatures),
-        members=members,
+        members=memberships.members(consortium),
         import_unlicensed=without,
         resources_imported=imported.resources,
         read_identical=identical,
-        endorsed_by_it=endorsed,
-        peers_equal=equal,
+        endorsed_by_it=joined.endorsed_by_it,
+        peers_equal=joined.peers_equal,
     )
-
-
-def _endorsers(consortium: Consortium, block: int) -> set[str]:
-    """MSP ids of those who endorsed a transaction of the block."""
-    ledger = consortium.network.peers[HOSPITAL].ledger
-    actions = [decode_action(decode_header(one)) for one in ledger.block(block).data.data]
-    msps = ledger.channel.msps
-    return {msps.identify(signed.endorser).msp_id for action in actions for signed in action.endorsements}
 
 
 async def _votes(consortium: Consortium, proposal: str, votes: Mapping[str, bool], say: Say) -> list[str]:

@@ -8,14 +8,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from healthchain.app.consortium import CLINICIAN, Consortium, initialise, opened
+from healthchain.app.consortium import CLINICIAN, Consortium
 from healthchain.app.input import read_file
 from healthchain.app.scenarios import Say, refusal
 from healthchain.app.scenarios.records import CLINIC, HOSPITAL, INSURER, sample_files
-from healthchain.app.verify import verify
-from healthchain.config import DEFAULT
+from healthchain.app.scenarios.stage import Stage
 from healthchain.contract.aggregates import Category, Period, ShownAggregate
 from healthchain.contract.policies import DAY_MS, HOUR_MS
 from healthchain.records import publishing, reporting
@@ -89,25 +87,23 @@ class Facts:
     transactions: int
 
 
-async def run(folder: Path, say: Say) -> Facts:
-    """In an empty folder, which holds the consortium afterwards."""
-    await initialise(folder, DEFAULT)
-    async with opened(folder) as consortium:
+async def run(stage: Stage, say: Say) -> Facts:
+    await stage.found()
+    async with stage.opened() as consortium:
         by_hospital = _found_cases()
         sealed = await _file(consortium, by_hospital, say)
         filed = await _filed(consortium, sealed, say)
         followed_up = await _followed_up(consortium, sealed, say)
         published = await _published(consortium, say)
-        height = consortium.network.height
-    verification = verify(folder)
-    say(f"Every block, signature and value recomputed on every peer: {len(verification.findings)} findings.")
+    checked = await stage.check()
+    say(checked.told)
     return Facts(
         filed=filed,
         followed_up=followed_up,
         published=published,
-        verify_clean=verification.clean,
-        blocks=height,
-        transactions=verification.transactions,
+        verify_clean=checked.clean,
+        blocks=checked.blocks,
+        transactions=checked.transactions,
     )
 
 

@@ -5,25 +5,21 @@ Every fact it reports is measured or observed in this run; nothing is assumed.
 
 from __future__ import annotations
 
-import shutil
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
-from healthchain.app.consortium import CLINICIAN, Consortium, initialise, opened
+from healthchain.app.consortium import CLINICIAN, Consortium
 from healthchain.app.input import read_file
 from healthchain.app.scenarios import Say, refusal
-from healthchain.app.verify import verify
+from healthchain.app.scenarios.stage import Stage
 from healthchain.config import DEFAULT
 from healthchain.contract import keys as contract_keys
 from healthchain.contract import reading as contract_reading
 from healthchain.contract.ids import COMPARTMENTS, Action, Purpose
 from healthchain.contract.policies import DAY_MS
-from healthchain.ledger import fsck
-from healthchain.network.network import peer_folder
-from healthchain.network.provision import read_genesis_block
 from healthchain.records import auditing, consenting, erasing, reading
 from healthchain.records.actor import now_ms
 from healthchain.records.bundle import parse_bundle
@@ -60,13 +56,12 @@ def sample_files() -> list[Path]:
     return sorted(folder.glob("patient-*.json.gz"))
 
 
-async def run(folder: Path, say: Say, sources: Sequence[Path] | None = None) -> Facts:
-    """In an empty folder, which holds the consortium afterwards."""
+async def run(stage: Stage, say: Say, sources: Sequence[Path] | None = None) -> Facts:
     sources = sources or sample_files()
-    await initialise(folder, DEFAULT)
+    await stage.found()
     organisations = [one.name for one in DEFAULT.organisations]
     say(f"A consortium of {len(organisations)}: {', '.join(organisations)}. Every peer holds the ledger.")
-    async with opened(folder) as consortium:
+    async with stage.opened() as consortium:
         imported, seconds = await _import(consortium, sources, say)
         patient = imported[0].patient
         without = await refusal(reading.read_all(consortium.staff(CLINIC, CLINICIAN), patient, Purpose.TREAT))
@@ -78,15 +73,15 @@ async def run(folder: Path, say: Say, sources: Sequence[Path] | None = None) -> 
         trail = await auditing.trail(consortium.patient(patient), patient)
         say(f"The patient looks at who touched the records: {len(trail)} entries.")
         traces = await _traces(consortium, imported[-1].patient)
+        assert await stage.any_left(traces[:1]), "the search finds what is there"
         block = await erasing.erase_patient(consortium.patient(imported[-1].patient), imported[-1].patient)
-        height = consortium.network.height
-    erased = bool(traces) and not _on_disk(folder, traces)
-    gone = "no peer's disk holds them" if erased else "A PEER STILL HOLDS THEM"
+    erased = bool(traces) and not await stage.any_left(traces)
+    gone = stage.where_erased if erased else "A PEER STILL HOLDS THEM"
     say(f"Another patient has everything erased (block {block}): of {len(traces)} sealed bodies and keys {gone}.")
-    verification = verify(folder)
-    say(f"Every block, signature and value recomputed on every peer: {len(verification.findings)} findings.")
-    tampered = _tampered(folder)
-    say(f"One byte of a copy of a peer's block file altered: {tampered}.")
+    checked = await stage.check()
+    say(checked.told)
+    tampered = await stage.tampered(CLINIC)
+    say(f"One byte of a copy of {stage.copied} altered: {tampered}.")
     return Facts(
         organisations=organisations,
         patients=len(imported),
@@ -98,10 +93,10 @@ async def run(folder: Path, say: Say, sources: Sequence[Path] | None = None) -> 
         insurer_read=insurer,
         audit_entries=len(trail),
         erased=erased,
-        verify_clean=verification.clean,
+        verify_clean=checked.clean,
         verify_tampered=tampered,
-        blocks=height,
-        transactions=verification.transactions,
+        blocks=checked.blocks,
+        transactions=checked.transactions,
     )
 
 
@@ -156,33 +151,4 @@ async def _traces(consortium: Consortium, patient: str) -> list[bytes]:
             answer = await actor.ask("records:Read", asked_bodies, contract_reading.Records)
             sealed += [one.body for one in answer.records]
     step = max(1, len(sealed) // TRACES_MAX)
-    traces = [one[len(one) // 2 :][:32] for one in sealed[:COMPARTMENTS] + sealed[COMPARTMENTS::step]]
-    assert _on_disk(consortium.folder, traces[:1]), "the search finds what is there"
-    return traces
-
-
-def _on_disk(folder: Path, traces: Iterable[bytes]) -> bool:
-    """Whether any file of any peer has any of these bytes."""
-    wanted = set(traces)
-    for path in sorted((folder / "peers").rglob("*")):
-        if path.is_file():
-            content = path.read_bytes()
-            if any(one in content for one in wanted):
-                return True
-    return False
-
-
-def _tampered(folder: Path) -> str:
-    """What fsck says of a copy of a peer in which one byte of a block file is different."""
-    copy = folder / "tampered-copy"
-    shutil.rmtree(copy, ignore_errors=True)
-    shutil.copytree(peer_folder(folder, CLINIC), copy)
-    try:
-        block_file = copy / "blocks" / "000000"
-        content = bytearray(block_file.read_bytes())
-        content[len(content) // 2] ^= 1
-        block_file.write_bytes(content)
-        found = fsck.check(copy, read_genesis_block(folder)).findings
-        return f"{found[0].where}: {found[0].what}" if found else "nothing found"
-    finally:
-        shutil.rmtree(copy)
+    return [one[len(one) // 2 :][:32] for one in sealed[:COMPARTMENTS] + sealed[COMPARTMENTS::step]]
