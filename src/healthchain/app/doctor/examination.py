@@ -13,7 +13,7 @@ from healthchain.app.consortium import stored_topology
 from healthchain.app.doctor import credentials, embedded, fabric
 from healthchain.app.doctor.findings import Code, Finding, Report, in_order
 from healthchain.config import Topology
-from healthchain.fabric.nodes import is_fabric
+from healthchain.fabric.nodes import is_fabric, read_settings
 from healthchain.network.provision import GENESIS, GenesisMissing, organisation_folder, read_genesis_block
 
 EXPIRING_DAYS = 30
@@ -42,16 +42,20 @@ async def examine(folder: Path, options: Options = Options()) -> Report:
     )
     certified = [one.node for one in found if one.certificate is not None]
     persons = certified.count(credentials.PERSONS)
-    what = f"{len(certified) - persons} certificates of {len(topology.organisations)} organisations"
+    organisations = len({one.organisation for one in found})
+    what = f"{len(certified) - persons} certificates of {organisations} organisations"
     people = f", {persons} of {credentials.PERSONS}" if persons else ""
     findings = in_order((*_folder(folder), *on_disk, *told.findings))
     return Report(findings, (f"{what}{people}", *told.examined), told.unanswered)
 
 
 def _credentials(folder: Path, topology: Topology) -> list[credentials.Credential]:
+    """Of all organisations; in one's part of a network on several machines, its own."""
+    whose = read_settings(folder).organisation if is_fabric(folder) else ""
     return [
         credential
         for one in topology.organisations
+        if whose in ("", one.name)
         for credential in credentials.read_credentials(
             one.name, organisation_folder(folder, topology, one.name), one.roles
         )

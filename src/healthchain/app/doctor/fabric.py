@@ -28,23 +28,23 @@ async def examine(folder: Path, topology: Topology, on_disk: Sequence[Finding], 
     """`on_disk` is what is wrong with credentials. Raises BadInput."""
     settings = read_settings(folder)
     listed = members(folder, topology, settings)
-    running = await asyncio.to_thread(status, folder)
-    places = [place for one in listed for place in _places(one, running)]
+    running = [] if settings.organisation else await asyncio.to_thread(status, folder)
+    places = [place for one in listed for place in _places(one, running, settings.organisation)]
     reached = {(one.place.organisation, one.place.node): one for one in await reach.reach(places)}
-    explained = {
-        (one.organisation, one.node) for one in on_disk if one.code.severity == Severity.ERROR and TLS in one.what
-    }
+    errors = [one for one in on_disk if one.code.severity == Severity.ERROR]
+    explained = {(one.organisation, one.node) for one in errors if TLS in one.what}
+    explained |= {(name, reach.SERVICE) for name, node in explained if node == reach.PEER}  # it shows its peer's
     asking = Asking(topology.channel, clock_ns)
     async with AsyncExitStack() as stack:
-        answers = await _ask(asking, stack, listed, reached)
+        answers = await _ask(asking, stack, listed, reached, settings.organisation)
         findings = [
             *reach.judge(list(reached.values()), explained),
             *_orderers(reached, settings),
             *await _judge(asking, topology, listed, answers, reached),
         ]
     findings += [finding for one in listed for finding in _purges(one)]
-    admins = {one.organisation for one in on_disk if one.node == ADMINISTRATOR}
-    refused = [one for one in asking.unanswered() if one.organisation not in admins]
+    admins = {one.organisation for one in errors if one.node == ADMINISTRATOR}  # whose questions are refused for that
+    refused = [one for one in asking.unanswered() if (settings.organisation or one.organisation) not in admins]
     silent = [name for name in (one.name for one in listed) if name not in {one.organisation for one in answers}]
     return Report(
         tuple(findings + refused),
@@ -58,7 +58,11 @@ async def examine(folder: Path, topology: Topology, on_disk: Sequence[Finding], 
     )
 
 
-async def _ask(asking: Asking, stack: AsyncExitStack, listed: Sequence[Member], reached: Reached) -> list[PeerAnswers]:
+async def _ask(
+    asking: Asking, stack: AsyncExitStack, listed: Sequence[Member], reached: Reached, whose: str
+) -> list[PeerAnswers]:
+    """Each node by its own organisation's administrator, or all by that of `whose` folder this is."""
+    credentials = {one.name: one.credentials for one in listed}
     peers, orderers = [], []
     for one in listed:
         for node, address in (("peer", one.peer), ("orderer", one.orderer)):
@@ -66,12 +70,12 @@ async def _ask(asking: Asking, stack: AsyncExitStack, listed: Sequence[Member], 
             if found is None or not found.answers:
                 continue
             try:
-                opened, asked = connected(one, address, asking.clock_ns)
+                opened, asked = connected(one, address, credentials[whose or one.name], asking.clock_ns)
             except BadInput:  # found among the credentials
                 continue
             await stack.enter_async_context(opened)
             if node == "peer":
-                peers.append(asking.ask_peer(one, asked))
+                peers.append(asking.ask_peer(one, asked, own=whose in ("", one.name)))
             else:
                 orderers.append(asking.ask_orderer(one, asked))
     answers, _ = await asyncio.gather(asyncio.gather(*peers), asyncio.gather(*orderers))
@@ -87,7 +91,7 @@ async def _judge(
     if configs:
         _, latest = max(configs, key=lambda one: one[0])
         findings += channel.judge(latest, [_on_disk(one) for one in listed])
-    chains = [one.chain for one in answers if one.chain is not None]
+    chains = [one.chain for one in answers]
     findings += channel.judge_chains(chains, await _later(asking, answers, channel.highest(chains)))
     findings += await _contract(asking, topology, msp_ids, answers, reached)
     views = [gossip.View(one.organisation, one.known) for one in answers if one.known is not None]
@@ -124,7 +128,7 @@ async def _contract(
 
 async def _later(asking: Asking, answers: Sequence[PeerAnswers], highest: int) -> dict[str, int]:
     """Who was behind, asked once more: others may just have committed."""
-    behind = [one for one in answers if one.chain is not None and one.chain.height < highest]
+    behind = [one for one in answers if one.chain.height < highest]
     if not behind:
         return {}
     await asyncio.sleep(LATER_S)
@@ -150,8 +154,11 @@ def _purges(member: Member) -> Iterator[Finding]:
         yield from private_data.judge_interval(private_data.read_interval(member.name, core))
 
 
-def _places(member: Member, running: Collection[NodeStatus]) -> Iterator[reach.Place]:
-    """None for an organisation whose TLS authority cannot be read: that is found elsewhere."""
+def _places(member: Member, running: Collection[NodeStatus], whose: str) -> Iterator[reach.Place]:
+    """None for an organisation whose TLS authority cannot be read: that is found elsewhere.
+
+    A chaincode service answers its own organisation's peer only; `whose` folder this is, if not everybody's.
+    """
     try:
         root = member.credentials.tls_authority()
     except CredentialsMissing:
@@ -159,11 +166,13 @@ def _places(member: Member, running: Collection[NodeStatus]) -> Iterator[reach.P
     runs = {one.node: one.running for one in running if one.organisation == member.name}
     peer_tls, orderer_tls = member.credentials.peer / "tls", member.credentials.orderer / "tls"
     peer = ClientFiles(peer_tls / "server.crt", peer_tls / "server.key")
-    for node, address, shown, client in (
+    nodes: list[tuple[str, str, Path, ClientFiles | None]] = [
         (reach.PEER, member.peer, peer_tls, None),
         (reach.ORDERER, member.orderer, orderer_tls, None),
-        (reach.SERVICE, member.chaincode, peer_tls, peer),  # as the peer dials it
-    ):
+    ]
+    if whose in ("", member.name):
+        nodes.append((reach.SERVICE, member.chaincode, peer_tls, peer))  # as the peer dials it
+    for node, address, shown, client in nodes:
         yield reach.Place(member.name, node, address, root, shown / "server.crt", client, runs.get(node))
 
 

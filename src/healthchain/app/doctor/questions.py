@@ -11,7 +11,6 @@ from typing import TypeVar
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from fabric_protos.common import ledger_pb2
-from fabric_protos.peer import query_pb2
 from google.protobuf.message import DecodeError
 from grpc import aio, ssl_channel_credentials
 
@@ -21,13 +20,18 @@ from healthchain.app.doctor.findings import Code, Finding
 from healthchain.client.asking import Known, Node, NodeRefuses, NodeSilent
 from healthchain.client.remote import OPTIONS
 from healthchain.config import CHAINCODE
-from healthchain.errors import BadInput
+from healthchain.errors import BadInput, HealthChainError
 from healthchain.fabric.nodes import Member
+from healthchain.identity.folders import OrganisationFolder
 
 NOT_FOUND, UNAVAILABLE = 404, 503  # Fabric's common.Status
 PEER, ORDERER = "peer", "orderer"
 
 _Answer = TypeVar("_Answer")
+
+
+class NotJoined(HealthChainError):
+    """The peer has no such channel."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +40,7 @@ class PeerAnswers:
 
     organisation: str
     node: Node
-    chain: channel.Chain | None
+    chain: channel.Chain
     config: tuple[int, channel.Configured] | None
     definition: agreement.Definition | None
     installed: agreement.Installed | None
@@ -73,8 +77,11 @@ class Asking:
             for (organisation, node), said in nodes.items():
                 yield Finding(code, organisation, node, said)
 
-    async def ask_peer(self, member: Member, node: Node) -> PeerAnswers | None:
-        """The clock first: all else is asked with the peer's own time, or one that is off would refuse it."""
+    async def ask_peer(self, member: Member, node: Node, *, own: bool) -> PeerAnswers | None:
+        """The clock first: all else is asked with the peer's own time, or one that is off would refuse it.
+
+        What is installed a peer tells its `own` organisation only.
+        """
         name = member.name
         clock = await self.attempt(name, PEER, clocks.ask_peer(name, node, self.clock_ns))
         if (name, PEER) in self._silent:
@@ -83,21 +90,19 @@ class Asking:
             self.peer_clocks.append(clock)
             ahead_ns = int(clock.ahead_s * 1e9)
             node = node.by(lambda: self.clock_ns() + ahead_ns)
-        joined = await self.attempt(name, PEER, _channels(node))
-        if joined is None:
-            return None
-        if self.channel_id not in joined:
+        try:
+            chain = await self.attempt(name, PEER, chain_of(name, node, self.channel_id))
+        except NotJoined:
             self.findings.append(Finding(Code.NOT_JOINED, name, PEER, f"channel {self.channel_id}"))
             return None
-        return await self._ask_joined(name, node)
+        return await self._ask_joined(name, node, chain, own=own) if chain is not None else None
 
-    async def _ask_joined(self, name: str, node: Node) -> PeerAnswers:
+    async def _ask_joined(self, name: str, node: Node, chain: channel.Chain, *, own: bool) -> PeerAnswers:
         here = self.channel_id
-        chain, config, definition, installed, fails, known = await asyncio.gather(
-            self.attempt(name, PEER, chain_of(name, node, here)),
+        config, definition, installed, fails, known = await asyncio.gather(
             self.attempt(name, PEER, _config(node, here)),
             self.attempt(name, PEER, agreement.committed(node, here)),
-            self.attempt(name, PEER, agreement.installed(name, node, here)),
+            self.attempt(name, PEER, agreement.installed(name, node, here) if own else _untold()),
             self.attempt(name, PEER, agreement.runs(node, here)),
             self.attempt(name, PEER, node.known(here, CHAINCODE)),
         )
@@ -115,9 +120,13 @@ class Asking:
             self.orderer_clocks += [clock] if clock is not None else []
 
 
-def connected(member: Member, address: str, clock_ns: Callable[[], int]) -> tuple[aio.Channel, Node]:
-    """Asked by the organisation's administrator; the channel is to be closed. Raises BadInput for its credentials."""
-    credentials = member.credentials
+def connected(
+    member: Member, address: str, credentials: OrganisationFolder, clock_ns: Callable[[], int]
+) -> tuple[aio.Channel, Node]:
+    """A member's node, asked by the administrator of an organisation; the channel is to be closed.
+
+    Raises BadInput for credentials that cannot be used.
+    """
     administrator = credentials.user(ADMINISTRATOR)
     identity = credentials.signing_identity(administrator)
     certificate = key = None
@@ -130,21 +139,25 @@ def connected(member: Member, address: str, clock_ns: Callable[[], int]) -> tupl
         except (OSError, ValueError):
             raise BadInput("the administrator's TLS certificate or key cannot be used") from None
         tls_hash = hashlib.sha256(der).digest()
-    shown = ssl_channel_credentials(credentials.tls_authority(), key, certificate)
+    shown = ssl_channel_credentials(member.credentials.tls_authority(), key, certificate)
     at = aio.secure_channel(address, shown, options=OPTIONS)
     return at, Node(at, identity, tls_hash, clock_ns)
 
 
 async def chain_of(organisation: str, node: Node, channel_id: str) -> channel.Chain:
-    """Raises NodeSilent or NodeRefuses."""
-    told = await node.ask(channel_id, "qscc", b"GetChainInfo", channel_id.encode())
+    """Raises NotJoined, NodeSilent or NodeRefuses."""
+    try:
+        told = await node.ask(channel_id, "qscc", b"GetChainInfo", channel_id.encode())
+    except NodeRefuses as refused:
+        if "channel" in str(refused) and "not found" in str(refused):
+            raise NotJoined(str(refused)) from None
+        raise
     info = ledger_pb2.BlockchainInfo.FromString(told)
     return channel.Chain(organisation, info.height, info.currentBlockHash)
 
 
-async def _channels(node: Node) -> frozenset[str]:
-    told = query_pb2.ChannelQueryResponse.FromString(await node.ask("", "cscc", b"GetChannels"))
-    return frozenset(one.channel_id for one in told.channels)
+async def _untold() -> None:
+    return None
 
 
 async def _config(node: Node, channel_id: str) -> tuple[int, channel.Configured]:
