@@ -81,7 +81,7 @@ FAULTS = {
 
 
 @given(TOPOLOGIES)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_what_is_written_is_read_back(topology: Topology) -> None:
     assert read_topology(write_topology(topology)) == topology
 
@@ -95,7 +95,7 @@ def test_a_fault_is_named(text: str) -> None:
 
 
 @given(st.one_of(st.text(max_size=60), st.text(alphabet='[]{}="\n.ab1,#', max_size=60).map(ONE.__add__)))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_any_text_is_read_or_refused(text: str) -> None:
     try:
         read_topology(text)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import base64
 from typing import Any
 
-from hypothesis import HealthCheck, settings
+import pytest
+from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from healthchain.chaincode.stub import Caller
 from healthchain.errors import Refused
@@ -281,7 +282,10 @@ class Access(RuleBasedStateMachine):
         return answer
 
 
-Access.TestCase.settings = settings(
-    max_examples=60, stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
-)
+Access.TestCase.settings = settings(max_examples=20, stateful_step_count=40)
 TestAccess = Access.TestCase
+
+
+@pytest.mark.slow
+def test_many_histories() -> None:
+    run_state_machine_as_test(Access, settings=settings(max_examples=500, stateful_step_count=60))

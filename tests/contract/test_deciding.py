@@ -144,7 +144,7 @@ def twin(who: Person, consents: list[Consent], use: Use, compartment: str) -> bo
 
 
 @given(st.sampled_from(PERSONS), st.lists(CONSENTS, max_size=6), USES)
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 def test_against_the_twin(who: Person, consents: list[Consent], use: Use) -> None:
     found = decide(who, PATIENT, consents, use, PATIENT.compartments)
     assert {one: verdict.permitted for one, verdict in found.items()} == {

@@ -101,7 +101,7 @@ FIGURES = st.tuples(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(FIGURES)
 def test_what_is_exposed_is_small_whatever_fits(drawn: tuple[tuple[int, ...], set[int], set[int]]) -> None:
     figures = figures_of(*drawn)
@@ -109,7 +109,7 @@ def test_what_is_exposed_is_small_whatever_fits(drawn: tuple[tuple[int, ...], se
         assert {total(atoms, counts) for counts in fitting(figures)} <= set(range(1, LEAST))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(FIGURES)
 def test_what_passes_determines_no_small_count(drawn: tuple[tuple[int, ...], set[int], set[int]]) -> None:
     counts = drawn[0]

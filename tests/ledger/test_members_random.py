@@ -33,7 +33,7 @@ def plain_majority(active: set[int], endorsers: list[int]) -> bool:
     return len(active & set(endorsers)) * 2 > len(active)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 2**32))
 def test_codes_and_quorums_are_those_of_the_plain_twins(seed: int) -> None:
     check_random_story(seed)

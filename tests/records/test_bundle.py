@@ -219,7 +219,7 @@ def test_any_bytes_are_taken_or_refused(data: bytes) -> None:
 
 
 @pytest.mark.fuzz
-@settings(max_examples=50_000, deadline=None)
+@settings(max_examples=50_000)
 @given(altered() | st.binary(max_size=1000))
 def test_any_bytes_are_taken_or_refused_for_long(data: bytes) -> None:
     check_mutation(data)

@@ -96,7 +96,7 @@ def test_any_bytes_are_taken_or_refused(raw: bytes) -> None:
 
 
 @pytest.mark.fuzz
-@settings(max_examples=20_000, deadline=None)
+@settings(max_examples=20_000)
 @given(st.binary(max_size=200) | st.text(alphabet='{}[]":,\\u0d8 1-.eEntrufals', max_size=200).map(str.encode))
 def test_any_bytes_are_taken_or_refused_for_long(raw: bytes) -> None:
     with suppress(NotCanonical):

@@ -190,7 +190,7 @@ def test_any_altered_resource_is_taken_or_found_wrong(resource: Any) -> None:
 
 
 @pytest.mark.fuzz
-@settings(max_examples=20_000, deadline=None)
+@settings(max_examples=20_000)
 @given(mutations(RICH).flatmap(mutations).flatmap(mutations))
 def test_any_altered_resource_is_taken_or_found_wrong_for_long(resource: Any) -> None:
     check_mutation(resource)

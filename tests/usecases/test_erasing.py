@@ -120,7 +120,7 @@ def _erased_again_and_again(folder: Path, rounds: int) -> None:
 
 
 def test_erased_again_and_again(folder: Path) -> None:
-    _erased_again_and_again(folder, rounds=6)
+    _erased_again_and_again(folder, rounds=4)
 
 
 @pytest.mark.slow

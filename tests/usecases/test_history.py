@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from healthchain.app.consortium import Consortium, opened
@@ -137,14 +137,14 @@ def world(made_once: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     assert_clean(folder)
 
 
-@settings(max_examples=12, deadline=None, derandomize=True, phases=[Phase.explicit, Phase.generate])
+@settings(max_examples=6, derandomize=True, phases=[Phase.explicit, Phase.generate])
 @given(HISTORY)
 def test_a_few_histories(world: World, history: tuple[list[tuple[object, ...]], bool]) -> None:
     _lived(world, *history)
 
 
 @pytest.mark.slow
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150)
 @given(HISTORY)
 def test_many_histories(world: World, history: tuple[list[tuple[object, ...]], bool]) -> None:
     _lived(world, *history)

@@ -65,6 +65,11 @@ async def _all_kept(consortium: Consortium, bundles: list[ParsedBundle]) -> floa
     return sum(one.resources for one in done) / seconds
 
 
+def test_sample_patients_read_back_as_they_were(folder: Path) -> None:
+    within(folder, lambda consortium: _all_kept(consortium, samples(2)))
+
+
+@pytest.mark.slow
 def test_the_ten_sample_patients_read_back_as_they_were(
     folder: Path, record_property: Callable[[str, object], None]
 ) -> None:
