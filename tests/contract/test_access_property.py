@@ -288,4 +288,4 @@ TestAccess = Access.TestCase
 
 @pytest.mark.slow
 def test_many_histories() -> None:
-    run_state_machine_as_test(Access, settings=settings(max_examples=500, stateful_step_count=60))
+    run_state_machine_as_test(Access, settings=settings(max_examples=200, stateful_step_count=60))
