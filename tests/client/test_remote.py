@@ -11,8 +11,9 @@ import pytest
 
 from healthchain.app.consortium import initialise, opened
 from healthchain.client.errors import EvaluateFailed
+from healthchain.client.failover import RemoteGateway
 from healthchain.client.gateway import Connection
-from healthchain.client.remote import Endpoint, RemoteGateway, channel
+from healthchain.client.remote import Endpoint, Peer
 from healthchain.config import CHAINCODE, DEFAULT
 from healthchain.errors import Refused
 from healthchain.network.provision import organisation_folder
@@ -41,12 +42,11 @@ async def connected(folder: Path, *unreachable: str) -> AsyncIterator[Connection
         AsyncExitStack() as stack,
     ):
         root = organisation_folder(folder, DEFAULT, AGENCY).tls_authority()
-        channels = [
-            await stack.enter_async_context(channel(Endpoint(address, root)))
-            for address in (*unreachable, served[AGENCY])
+        peers = [
+            await stack.enter_async_context(Peer(Endpoint(address, root))) for address in (*unreachable, served[AGENCY])
         ]
         identity = consortium.keyring(AGENCY).identity("administrator")
-        yield Connection(RemoteGateway(channels), identity, DEFAULT.channel, CHAINCODE)
+        yield Connection(RemoteGateway(peers), identity, DEFAULT.channel, CHAINCODE)
 
 
 @pytest.mark.parametrize("unreachable", [(), (NOBODY, NOBODY)], ids=["reached", "the third is reached"])
@@ -75,7 +75,7 @@ def test_a_refusal_is_not_taken_to_another_gateway(made: Path) -> None:
 
 def test_nobody_can_be_reached(made: Path) -> None:
     async def work() -> None:
-        async with connected(made) as agency, channel(Endpoint(NOBODY, b"")) as nowhere:
+        async with connected(made) as agency, Peer(Endpoint(NOBODY, b"")) as nowhere:
             alone = Connection(RemoteGateway([nowhere]), agency.identity, agency.channel_id, CHAINCODE)
             with pytest.raises(EvaluateFailed) as failed:
                 await alone.evaluate("members:List", b"{}")

@@ -143,23 +143,26 @@ class Consortium:
     async def establish(self, founding: Sequence[Organisation] | None = None) -> None:
         """List and license the members, or only those named. What an earlier attempt did is left alone."""
         founding = self.topology.organisations if founding is None else founding
-        first = self.topology.organisations[0].name
+        await self.list_members(self.topology.organisations[0].name, founding)
+        await self._license(founding)
+
+    async def list_members(self, founder: str, founding: Sequence[Organisation]) -> None:
+        """The founding, by one organisation's administrator, unless there was one."""
         founders = tuple(
             members.Founder(
                 msp_id=one.msp_id,
                 kind=Kind(one.kind),
                 name=one.title or one.name,
                 contact=f"{ADMINISTRATOR}@{one.domain}",
-                public_key=self.keyring(one.name).organisation_key().public_bytes,
+                public_key=self.keyring(one.name).public_key(),
             )
             for one in founding
         )
         try:
-            await self.staff(first, ADMINISTRATOR).submit("members:Found", members.Found(founders))
+            await self.staff(founder, ADMINISTRATOR).submit("members:Found", members.Found(founders))
         except Refused as refused:
             if refused.code != Code.CONSORTIUM_FOUNDED:
                 raise
-        await self._license(founding)
 
     async def define(self, agreed: ChaincodeDefinition) -> None:
         """Commit a chaincode's next definition, unless it is in force; each organisation approves what it opened with.
@@ -228,17 +231,18 @@ async def opened(
 @contextlib.asynccontextmanager
 async def _on_fabric(folder: Path, topology: Topology) -> AsyncIterator[Consortium]:
     """Through the gateways of Fabric's peers; each organisation asks its own first."""
-    from healthchain.client.remote import Endpoint, RemoteGateway, channel  # gRPC, which the embedded network needs not
+    from healthchain.client.failover import RemoteGateway  # gRPC, which the embedded network needs not
+    from healthchain.client.remote import Endpoint, Peer
 
     async with contextlib.AsyncExitStack() as stack:
-        channels = {
-            one.name: await stack.enter_async_context(channel(Endpoint(one.peer, one.credentials.tls_authority())))
-            for one in fabric_members(folder, topology, read_settings(folder))
-        }
+        peers: dict[str, Peer] = {}
+        for one in fabric_members(folder, topology, read_settings(folder)):
+            endpoint = Endpoint(one.peer, one.credentials.tls_authority(), msp_id=one.msp_id)
+            peers[one.name] = await stack.enter_async_context(Peer(endpoint))
 
         def gateway(organisation: str) -> RemoteGateway:
-            others = [there for name, there in channels.items() if name != organisation]
-            return RemoteGateway([channels[organisation], *others])
+            others = [there for name, there in peers.items() if name != organisation]
+            return RemoteGateway([peers[organisation], *others])
 
         yield Consortium(folder, topology, gateway)
 

@@ -19,12 +19,13 @@ _RULES_SAY_NO = (
 
 
 class GatewayFailed(HealthChainError):
-    """`details` name the nodes that refused: address, MSP id, message; `status` is gRPC's code."""
+    """`details` name the nodes that refused: address, MSP id, message. `status` is gRPC's code."""
 
     def __init__(self, error: GatewayError) -> None:
         nodes = "; ".join(_said(one, error.message) for one in error.details)
         super().__init__(f"{error.message} ({nodes})" if nodes else error.message)
         self.status = error.status
+        self.message = error.message
         self.details: tuple[ErrorDetail, ...] = error.details
 
 
@@ -68,7 +69,7 @@ class CommitFailed(HealthChainError):
 
 
 class EventsFailed(GatewayFailed):
-    """The events ended; from `position` on they may be asked for again. None: not one block was asked for yet."""
+    """The events ended; from `position` on they may be asked for again; None: nothing came, nor was a block named."""
 
     def __init__(self, position: Position | None, error: GatewayError) -> None:
         super().__init__(error)

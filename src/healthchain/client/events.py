@@ -1,0 +1,149 @@
+"""Events of a chaincode, and blocks, one after another from whichever gateway has them: none twice, none left out.
+
+    events = Events(connection, gateway)
+    async with aclosing(events.chaincode_events(checkpoint.position or Position(0))) as found:
+        async for event in found:
+            ...                                # handled, durably
+            checkpoint.store(event.position)
+
+Where a stream is lost, the next gateway goes on after what was handed out last; after a crash, the checkpoint says
+where (`client.checkpoint`). A gateway can keep an event of a chaincode back: only blocks are counted.
+
+Sources: fabric-gateway node/src/network.ts; Fabric internal/pkg/gateway/chaincodeevents.go, common/deliver/deliver.go.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from typing import TypeVar
+
+from fabric_protos.common import ledger_pb2
+
+from healthchain.client.checkpoint import Position
+from healthchain.client.errors import EvaluateFailed, EventsFailed, refusal
+from healthchain.client.event_requests import (
+    BlocksRequest,
+    ChaincodeEvent,
+    ChaincodeEventsRequest,
+    EventService,
+    ask_for_blocks,
+    ask_for_chaincode_events,
+)
+from healthchain.client.gateway import Connection
+from healthchain.client.shapes import Shape
+from healthchain.wire.gateway import GatewayError, Status
+
+OUTAGE_S_MAX = 60.0
+LAG_S_MAX = 10.0
+STEADY_S = 15.0  # longer than a connection may take to be made (client.remote)
+PAUSE_S, PAUSE_S_MAX = 0.05, 2.0
+_FOR_GOOD = frozenset((Status.INVALID_ARGUMENT, Status.PERMISSION_DENIED, Status.FAILED_PRECONDITION))
+_BEHIND = frozenset((Status.NOT_FOUND, Status.UNKNOWN))
+"""No such channel, or a peer that has not got so far yet."""
+
+_Block = TypeVar("_Block")
+_Event = TypeVar("_Event")
+_Attempt = Callable[[Position], AsyncGenerator[tuple[Position, _Event], None]]
+
+
+class Events:
+    """Of the connection's channel. All end only by an error: EventsFailed, Refused or KeyMissing."""
+
+    def __init__(self, connection: Connection, service: EventService, outage_s_max: float = OUTAGE_S_MAX) -> None:
+        """`outage_s_max`: for how long no gateway at all may be reached, in seconds."""
+        self._connection = connection
+        self._service = service
+        self._outage_s_max = outage_s_max
+
+    def chaincode_events(self, start: Position | None = None) -> AsyncGenerator[ChaincodeEvent, None]:
+        """Of valid transactions of the connection's chaincode; without a start, of the blocks to come."""
+
+        async def attempt(position: Position) -> AsyncGenerator[tuple[Position, ChaincodeEvent], None]:
+            request = ask_for_chaincode_events(self._connection, self._service, position)
+            async with aclosing(request.delivered()) as found:
+                async for event in found:
+                    yield event.position, event
+
+        return self._following(start, attempt)
+
+    def blocks(self, shape: Shape[_Block], start: Position | None = None) -> AsyncGenerator[_Block, None]:
+        """BLOCKS, FILTERED_BLOCKS or BLOCKS_WITH_PRIVATE_DATA; without a start, those to come."""
+
+        async def attempt(position: Position) -> AsyncGenerator[tuple[Position, _Block], None]:
+            request = ask_for_blocks(self._connection, self._service, shape, position)
+            async with aclosing(request.delivered()) as found:
+                async for one in found:
+                    yield one
+
+        return self._following(start, attempt)
+
+    def chaincode_events_request(self, start: Position | None = None) -> ChaincodeEventsRequest:
+        """To be signed elsewhere, see `client.offline`."""
+        return ask_for_chaincode_events(self._connection, self._service, start)
+
+    def blocks_request(self, shape: Shape[_Block], start: Position | None = None) -> BlocksRequest[_Block]:
+        """To be signed elsewhere, see `client.offline`."""
+        return ask_for_blocks(self._connection, self._service, shape, start)
+
+    async def _following(self, start: Position | None, attempt: _Attempt[_Event]) -> AsyncGenerator[_Event, None]:
+        position, patience = start, _Patience(self._outage_s_max)
+        while True:
+            patience.begins()
+            try:
+                if position is None:
+                    position = await self._end()
+                async with aclosing(attempt(position)) as found:
+                    async for after, event in found:
+                        position = after
+                        patience.renewed()
+                        yield event
+            except GatewayError as error:
+                if patience.is_over(error.status):
+                    raise refusal(error) or EventsFailed(position, error) from error
+            await patience.pause()
+
+    async def _end(self) -> Position:
+        """Of the chain, as of now: another gateway that is asked later would take its own end, and leave blocks out."""
+        asked = self._connection.to("qscc").proposal("GetChainInfo", self._connection.channel_id.encode())
+        try:
+            return Position(ledger_pb2.BlockchainInfo.FromString(await asked.evaluate()).height)
+        except EvaluateFailed as failed:
+            error = GatewayError(failed.status, failed.message, failed.details)
+            if failed.status is not Status.UNAVAILABLE:
+                raise EventsFailed(None, error) from failed
+            raise error from failed
+
+
+class _Patience:
+    """For how long attempts may fail one after another."""
+
+    def __init__(self, outage_s_max: float) -> None:
+        self._outage_s_max = outage_s_max
+        self._began = self._failing_since = time.monotonic()
+        self._failures = 0
+
+    def begins(self) -> None:
+        """Another attempt."""
+        self._began = time.monotonic()
+
+    def renewed(self) -> None:
+        """It had something to say."""
+        self._failing_since, self._failures = time.monotonic(), 0
+
+    def is_over(self, status: Status) -> bool:
+        """After an attempt that failed. A stream that stood for a while was one without events."""
+        now = time.monotonic()
+        if now - self._began >= STEADY_S:
+            self.renewed()
+        limit = min(LAG_S_MAX, self._outage_s_max) if status in _BEHIND else self._outage_s_max
+        return status in _FOR_GOOD or now - self._failing_since > limit
+
+    async def pause(self) -> None:
+        """None after the first failure: there may be another gateway."""
+        if self._failures:
+            await asyncio.sleep(random.uniform(0.5, 1) * min(PAUSE_S * 2.0**self._failures, PAUSE_S_MAX))  # noqa: S311
+        self._failures = min(self._failures + 1, 10)
