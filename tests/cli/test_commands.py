@@ -179,7 +179,7 @@ def test_verify_is_clean_and_then_not(program: Program, filled: tuple[Path, str]
     assert said.stderr.startswith("city-clinic: ")
 
 
-@pytest.mark.parametrize("workload", ["put", "record", "import"])
+@pytest.mark.parametrize("workload", ["put", "record", "batch", "import"])
 def test_bench_gives_the_named_figures(program: Program, workload: str) -> None:
     load = ("--workload", workload, "--organisations", "3", "--in-flight", "20", "--seconds", "0.5")
     figures = program.done("bench", *load)
@@ -193,6 +193,7 @@ def test_bench_gives_the_named_figures(program: Program, workload: str) -> None:
         "memory_mib",
     )
     assert all(figures[name] > 0 for name in named)
+    assert figures["cpu_ms_per_transaction"]["process"] > 0
     assert figures["latency_ms_p50"] <= figures["latency_ms_p99"]
     assert (figures["workload"], figures["organisations"], figures["in_flight"]) == (workload, 3, 20)
 

@@ -34,6 +34,7 @@ USAGE: dict[str, Arguments] = {
     "no such action": ("grant", *HERE, "--patient", "PATIENT", "--to", "city-clinic", "--action", "delete"),
     "no such compartment": ("grant", *HERE, "--patient", "PATIENT", "--to", "city-clinic", "--compartment", "teeth"),
     "no such workload": ("bench", "--workload", "sleep"),
+    "bench on Fabric without its programs": ("bench", "--engine", "fabric", "--bin", "EMPTY"),
     "no patient of this pseudonym": ("audit", "patient", *HERE, "--patient", "AAAAAAAAAAAAAAAAAAAAAA"),
     "a pseudonym that can be none": ("audit", "patient", *HERE, "--patient", "../../" * 60),
     "staff as a patient": ("audit", "patient", *HERE, "--patient", "clinician"),

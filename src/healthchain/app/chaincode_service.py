@@ -1,4 +1,4 @@
-"""The EHR contract as a chaincode service, in the foreground: for Fabric's peers, or for the embedded network's."""
+"""A contract, ours if no other is given, as a chaincode service, in the foreground: for Fabric's peers, or for the embedded network's."""
 
 from __future__ import annotations
 
@@ -7,15 +7,18 @@ import signal
 from collections.abc import Callable
 
 from healthchain.chaincode.serving import TLS, serving
+from healthchain.chaincode.stream import Invocable
 from healthchain.contract.ehr import CONTRACT
 
 
-async def serve_contract(address: str, package_id: str, tls: TLS | None, ready: Callable[[str], None]) -> None:
+async def serve_contract(
+    address: str, package_id: str, tls: TLS | None, ready: Callable[[str], None], contract: Invocable = CONTRACT
+) -> None:
     """Until SIGTERM or SIGINT; then transactions that run come to their end. Raises AddressUnusable."""
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for one in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(one, stopped.set)
-    async with serving(CONTRACT, package_id, address, tls) as service:
+    async with serving(contract, package_id, address, tls) as service:
         ready(service.address)
         await stopped.wait()

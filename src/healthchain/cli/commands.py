@@ -16,6 +16,7 @@ import typer
 from healthchain.cli import (
     aggregates,
     audit,
+    bench,
     certificates,
     chaincode,
     claims,
@@ -404,30 +405,7 @@ def verify(folder: Folder, json: Json = False) -> None:
         output.result(facts, clean)
 
 
-@app.command(epilog="Example: healthchain bench --workload record --organisations 3 --in-flight 300 --seconds 10")
-def bench(
-    workload: Annotated[str, typer.Option(help="put, record or import.")] = "record",
-    organisations: Annotated[int, typer.Option(min=2, max=50, help="Members of the consortium.")] = 3,
-    in_flight: Annotated[int, typer.Option("--in-flight", min=1, max=2000, help="Transactions at once.")] = 300,
-    seconds: Annotated[float, typer.Option(min=0.1, max=3600, help="How long to measure.")] = 10,
-    records_before: Annotated[int, typer.Option("--records-before", min=0, help="Records on the ledger first.")] = 0,
-    folder: Annotated[Path | None, typer.Option("--dir", help="Measure here; default: a temporary folder.")] = None,
-    json: Json = False,
-) -> None:
-    """Measure this machine: throughput, latency, memory, and its own signature rates beside them."""
-    import tempfile
-
-    from healthchain.app import bench as benchmark
-
-    output = Output(as_json=json)
-    with failures(output), tempfile.TemporaryDirectory() as scratch:
-        load = benchmark.Load(_workload(workload), organisations, in_flight, seconds, records_before)
-        with output.progress("measuring", None) as advance:
-            figures = run_async(benchmark.run(folder or Path(scratch) / "bench", load, advance))
-        facts = asdict(figures)
-        output.result(facts, "\n".join(f"{name:28} {value}" for name, value in facts.items()))
-
-
+app.command(epilog="Example: healthchain bench --workload record --engine fabric --bin fabric/bin")(bench.bench)
 app.command(epilog="Example: healthchain demo --scenario claim --json")(demo.demo)
 app.command(epilog="Example: healthchain doctor --dir consortium --days 60")(doctor.doctor)
 app.command(epilog="Example: healthchain up --dir consortium --base-port 7051")(network.up)
@@ -438,9 +416,3 @@ def _purpose(name: str) -> Any:
     from healthchain.contract.ids import Purpose
 
     return one_of(Purpose, name, "purpose")
-
-
-def _workload(name: str) -> Any:
-    from healthchain.app.bench import Workload
-
-    return one_of(Workload, name, "workload")

@@ -16,6 +16,7 @@ from healthchain.fabric.nodes import Member
 from healthchain.identity.folders import write_private
 
 TYPE = "ccaas"
+PACKAGE = "contract.tar.gz"
 _SCRIPTS = {
     "detect": 'grep -q \'"type": *"ccaas"\' "$2/metadata.json"',
     "build": 'cp "$1/connection.json" "$3/"',
@@ -27,18 +28,25 @@ def write_builder(folder: Path) -> Path:
     """Three scripts, since there is nothing to build: the peer is told where the service listens."""
     programs = folder / "bin"
     programs.mkdir(parents=True, exist_ok=True)
-    for name, script in _SCRIPTS.items():
+    for name, script in builder_scripts().items():
         path = programs / name
-        path.write_text(f"#!/bin/sh\nset -eu\n{script}\n")
+        path.write_bytes(script)
         path.chmod(0o700)
     return folder
 
 
-def write_package(member: Member, label: str) -> tuple[Path, str]:
-    """The file, and the package id that a peer gives it: the same again for the same connection."""
+def builder_scripts() -> dict[str, bytes]:
+    return {name: f"#!/bin/sh\nset -eu\n{script}\n".encode() for name, script in _SCRIPTS.items()}
+
+
+def write_package(member: Member, label: str, address: str = "") -> tuple[Path, str]:
+    """The file, and the package id that a peer gives it: the same again for the same connection.
+
+    It leads to the member's own service, or to another one's HOST:PORT.
+    """
     tls = member.credentials.peer / "tls"
     connection = {
-        "address": member.chaincode,
+        "address": address or member.chaincode,
         "dial_timeout": "10s",
         "tls_required": True,
         "client_auth_required": True,
@@ -48,7 +56,7 @@ def write_package(member: Member, label: str) -> tuple[Path, str]:
     }
     code = _archive({"connection.json": json.dumps(connection).encode()})
     package = _archive({"metadata.json": json.dumps({"type": TYPE, "label": label}).encode(), "code.tar.gz": code})
-    path = member.folder / "contract.tar.gz"
+    path = member.folder / f"{label}.tar.gz"
     write_private(path, package)
     return path, f"{label}:{hashlib.sha256(package).hexdigest()}"
 

@@ -1,29 +1,26 @@
-"""Measuring this machine: how many transactions a second, how long each takes, in how much memory.
+"""One load, whichever network it is for: what a transaction does, how many at once, and what comes out.
 
-The machine's own signature rates are measured beside, since each transaction costs five signatures and five
-verifications: proposal, two or more endorsements, envelope, and the question for the commit's status.
+A transaction is counted when every peer that can be reached has it. Every signature is made and checked, and every peer
+commits on its own.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
 import re
-import resource
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import sha256
-from pathlib import Path
 from statistics import quantiles
 
-from healthchain.app.consortium import CLINICIAN, Consortium, initialise, opened
+from healthchain.app.bench.put import PUT_DEFINITION
+from healthchain.app.bench.watching import Processes, Watch
+from healthchain.app.consortium import CLINICIAN, Consortium
 from healthchain.app.input import read_file
 from healthchain.app.scenarios.records import sample_files
-from healthchain.chaincode.dispatch import Response
-from healthchain.chaincode.stub import Stub
 from healthchain.config import Organisation, Topology
 from healthchain.contract import patients, records
 from healthchain.contract.ids import COMPARTMENTS
@@ -34,13 +31,12 @@ from healthchain.records.bundle import parse_bundle
 from healthchain.records.importing import import_bundle
 from healthchain.records.keyring import random_id
 from healthchain.records.sealing import Binding, BodySealer, new_key
-from healthchain.wire.lifecycle import ChaincodeDefinition
 
 BODY_BYTES = 1000
 PATIENTS = 50
 PRELOAD_BATCH = 500
+RECORDS_OF_BATCH = 100
 KINDS = ("hospital", "agency", "insurer")
-PUT_DEFINITION = ChaincodeDefinition("put", "1", 1, ())
 
 Advance = Callable[[int], None]
 
@@ -50,6 +46,7 @@ class Workload(StrEnum):
 
     PUT = "put"  # a key of the contract's smallest state, no private data
     RECORD = "record"  # one record of 1,000 B: the contract's rules, sealing, private data
+    BATCH = "batch"  # 100 such records, of one patient
     IMPORT = "import"  # a sample patient's whole Bundle
 
 
@@ -64,7 +61,10 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """`sign_per_second` and `verify_per_second` are one core's; memory is the peak of both processes together."""
+    """`sign_per_second` and `verify_per_second` are one core's; memory is the peak of all processes together.
+
+    `cpu_ms_per_transaction` is processor time by kind of process; `restart_seconds`, until a stopped network answers.
+    """
 
     workload: str
     organisations: int
@@ -78,51 +78,51 @@ class Figures:
     sign_per_second: int
     verify_per_second: int
     memory_mib: int
+    cpu_ms_per_transaction: Mapping[str, float]
     restart_seconds: float
 
 
-@dataclass(slots=True)
-class _Measured:
+@dataclass(frozen=True, slots=True)
+class Measured:
     transactions: int
     records: int
     seconds: float
     latencies_ms: list[float]
+    cpu_seconds: Mapping[str, float]
+    memory_mib: int
 
 
-async def run(folder: Path, load: Load, advance: Advance = lambda transactions: None) -> Figures:
-    """In a folder without a network; raises FolderTaken otherwise."""
-    sign, verify = signature_rates()
-    await initialise(folder, topology(load.organisations))
-    async with opened(folder, extra=[(PUT_DEFINITION, _Put())]) as consortium:
-        await consortium.define(PUT_DEFINITION)
-        memory = _Memory()
-        watching = asyncio.create_task(memory.watch())
-        bench = _Bench(consortium)
-        await bench.prepare()
-        if load.records_before:
-            await bench.preload(load.records_before)
-        measured = await (bench.imports(load) if load.workload is Workload.IMPORT else bench.repeat(load, advance))
-        memory.look()
-        watching.cancel()
+async def measure(consortium: Consortium, load: Load, processes: Processes, advance: Advance) -> Measured:
+    """On a network where the `put` contract is defined too; `advance` is told of transactions that are committed."""
+    work = Work(consortium, load)
+    await work.prepare()
+    watch = Watch(processes)
+    watch.begin()
     started = time.perf_counter()
-    async with opened(folder):
-        restart = time.perf_counter() - started
+    records, latencies = await (work.imports() if load.workload is Workload.IMPORT else work.repeat(advance))
+    seconds = time.perf_counter() - started
+    return Measured(len(latencies), records, seconds, latencies, watch.end(), watch.memory_mib)
+
+
+def figures(load: Load, measured: Measured, restart_seconds: float, rates: tuple[int, int]) -> Figures:
+    """`rates` are those of `signature_rates`, taken before."""
     latencies = measured.latencies_ms if len(measured.latencies_ms) > 1 else measured.latencies_ms * 2
-    cuts = quantiles(latencies, n=100)
+    cuts, count = quantiles(latencies, n=100), measured.transactions
     return Figures(
         workload=load.workload.value,
         organisations=load.organisations,
         in_flight=load.in_flight,
         records_before=load.records_before,
         seconds=round(measured.seconds, 2),
-        transactions_per_second=round(measured.transactions / measured.seconds, 1),
+        transactions_per_second=round(count / measured.seconds, 1),
         records_per_second=round(measured.records / measured.seconds, 1),
         latency_ms_p50=round(cuts[49], 2),
         latency_ms_p99=round(cuts[98], 2),
-        sign_per_second=sign,
-        verify_per_second=verify,
-        memory_mib=memory.peak_mib,
-        restart_seconds=round(restart, 2),
+        sign_per_second=rates[0],
+        verify_per_second=rates[1],
+        memory_mib=measured.memory_mib,
+        cpu_ms_per_transaction={kind: round(one * 1000 / count, 2) for kind, one in measured.cpu_seconds.items()},
+        restart_seconds=round(restart_seconds, 2),
     )
 
 
@@ -148,8 +148,11 @@ def signature_rates(count: int = 2000) -> tuple[int, int]:
     return round(count / (signed - started)), round(count / (time.perf_counter() - signed))
 
 
-class _Bench:
-    def __init__(self, consortium: Consortium) -> None:
+class Work:
+    """A hospital's clinician at work, for patients made for it."""
+
+    def __init__(self, consortium: Consortium, load: Load) -> None:
+        self._load = load
         self._consortium = consortium
         self._organisation = consortium.topology.organisations[0].name
         self._writer: Actor = consortium.staff(self._organisation, CLINICIAN)
@@ -173,8 +176,9 @@ class _Bench:
             registering = patients.Register(patient, public_key, tuple(compartments))
             await self._writer.submit("patients:Register", registering, transient)
             self._patients.append((patient, compartments[0]))
+        await self._preload(self._load.records_before)
 
-    async def preload(self, count: int) -> None:
+    async def _preload(self, count: int) -> None:
         turn = asyncio.Semaphore(2)
 
         async def batch(index: int, size: int) -> None:
@@ -184,39 +188,38 @@ class _Bench:
         sizes = [min(PRELOAD_BATCH, count - begin) for begin in range(0, count, PRELOAD_BATCH)]
         await asyncio.gather(*[batch(index, size) for index, size in enumerate(sizes)])
 
-    async def repeat(self, load: Load, advance: Advance) -> _Measured:
+    async def repeat(self, advance: Advance) -> tuple[int, list[float]]:
+        """Records written, and each transaction's milliseconds."""
         latencies: list[float] = []
-        one = self._put if load.workload is Workload.PUT else self._record
-        end = time.perf_counter() + load.seconds
+        batch = RECORDS_OF_BATCH if self._load.workload is Workload.BATCH else 1
+        end = time.perf_counter() + self._load.seconds
 
         async def worker(index: int) -> None:
             while time.perf_counter() < end:
                 started = time.perf_counter()
-                await one(index + len(latencies))
+                if self._load.workload is Workload.PUT:
+                    await self._put()
+                else:
+                    await self._write(index + len(latencies), batch)
                 latencies.append((time.perf_counter() - started) * 1000)
                 advance(1)
 
-        started = time.perf_counter()
-        await asyncio.gather(*[worker(index) for index in range(load.in_flight)])
-        done = len(latencies)
-        return _Measured(done, done, time.perf_counter() - started, latencies)
+        await asyncio.gather(*[worker(index) for index in range(self._load.in_flight)])
+        return len(latencies) * batch, latencies
 
-    async def imports(self, load: Load) -> _Measured:
+    async def imports(self) -> tuple[int, list[float]]:
         """Sample patients, one after another, until the time is over; the same again are new patients' records."""
         contents = [read_file(path) for path in sample_files()]
         custodian = self._consortium.custodian(self._organisation)
-        latencies, resources, turn = [], 0, 0
-        started = time.perf_counter()
-        while turn < len(contents) or time.perf_counter() - started < load.seconds:
+        latencies: list[float] = []
+        resources, end = 0, time.perf_counter() + self._load.seconds
+        while len(latencies) < len(contents) or time.perf_counter() < end:
+            generation, index = divmod(len(latencies), len(contents))
             begun = time.perf_counter()
-            bundle = parse_bundle(_renamed(contents[turn % len(contents)], turn // len(contents)))
+            bundle = parse_bundle(_renamed(contents[index], generation))
             resources += (await import_bundle(custodian, bundle)).written
             latencies.append((time.perf_counter() - begun) * 1000)
-            turn += 1
-        return _Measured(turn, resources, time.perf_counter() - started, latencies)
-
-    async def _record(self, index: int) -> None:
-        await self._write(index, 1)
+        return resources, latencies
 
     async def _write(self, index: int, count: int) -> None:
         patient, compartment = self._patients[index % len(self._patients)]
@@ -228,56 +231,10 @@ class _Bench:
             writes.append(records.RecordWrite(record, 1, compartment, 1, WrittenStatus.ACTIVE))
         await self._writer.submit("records:Write", records.Write(patient, tuple(writes)), bodies)
 
-    async def _put(self, index: int) -> None:
+    async def _put(self) -> None:
         await self._putter.submit("Put", random_id().encode(), self._value)
-
-
-class _Put:
-    """A contract without rules, to compare with: one key, one value."""
-
-    def only_reads(self, args: Sequence[bytes]) -> bool:
-        return False
-
-    def invoke(self, stub: Stub, args: Sequence[bytes]) -> Response:
-        _, key, value = args
-        stub.put_state(key.decode(), value)
-        return Response(200, "", b"")
 
 
 def _renamed(content: bytes, generation: int) -> bytes:
     """The same patient as another one: every URL of the file with other first digits."""
     return re.sub(rb"urn:uuid:[0-9a-f]{4}", b"urn:uuid:%04x" % generation, content) if generation else content
-
-
-class _Memory:
-    """The peak of proportional set sizes, this process and the one that verifies signatures, looked at each second.
-
-    Proportional: a page that both map, as those of shared libraries, counts once.
-    """
-
-    def __init__(self) -> None:
-        self.peak_mib = 0
-
-    async def watch(self) -> None:
-        while True:
-            self.look()
-            await asyncio.sleep(1)
-
-    def look(self) -> None:
-        self.peak_mib = max(self.peak_mib, round(sum(_proportional_kib(pid) for pid in ("self", *_children())) / 1024))
-
-
-def _children() -> Sequence[str]:
-    try:
-        return Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
-    except OSError:
-        return ()
-
-
-def _proportional_kib(pid: str) -> int:
-    """Where the system does not tell, the peak resident size of this process."""
-    try:
-        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    except OSError:
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss if pid == "self" else 0
-    return next((int(line.split()[1]) for line in lines if line.startswith("Pss:")), 0)
