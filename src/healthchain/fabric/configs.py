@@ -180,7 +180,7 @@ def _core(member: Member, builder: Path) -> dict[str, Any]:
             "pvtdataStore": {
                 "collElgProcMaxDbBatchSize": 5000,
                 "collElgProcDbBatchesInterval": 1000,
-                "deprioritizedDataReconcilerInterval": "60m",
+                "deprioritizedDataReconcilerInterval": "1m",
                 "purgeInterval": 1,
                 "purgedKeyAuditLogging": False,
             },
