@@ -195,6 +195,15 @@ def test_intermediate_authorities_lead_to_the_root() -> None:
         msp(ROOT).validate(member)
 
 
+def test_members_come_from_the_leaves_of_the_tree_of_authorities() -> None:
+    """As Fabric's own peer refused it: the root had an intermediate authority, and issued a member itself."""
+    below = authority("below", ROOT)
+    assert msp(ROOT, OTHER, intermediates=[below]).validate(leaf(below)).msp_id == MSP_ID
+    assert msp(ROOT, OTHER, intermediates=[below]).validate(leaf(OTHER)).msp_id == MSP_ID
+    with pytest.raises(IdentityRefused, match="has others below it"):
+        msp(ROOT, intermediates=[below]).validate(leaf(ROOT))
+
+
 @pytest.mark.parametrize(
     ("root_length", "first_length", "depth", "valid"),
     [
@@ -234,7 +243,7 @@ def test_authorities_that_certify_each_other_lead_nowhere() -> None:
     keys = ec_key(), ec_key()
     a = authority("a", authority("b", key=keys[1]), key=keys[0])
     b = authority("b", authority("a", key=keys[0]), key=keys[1])
-    with pytest.raises(IdentityRefused, match="too long"):
+    with pytest.raises(IdentityRefused, match="has others below it"):
         msp(ROOT, intermediates=[a, b]).validate(leaf(a))
 
 
@@ -250,9 +259,10 @@ def test_one_chain_and_no_other() -> None:
 
 
 def test_revoked_members_and_all_below_a_revoked_authority() -> None:
-    intermediate = authority("below", ROOT)
-    direct, below, stays = leaf(ROOT), leaf(intermediate), leaf(ROOT)
-    members = msp(ROOT, intermediates=[intermediate], revocations=[revocation_list(ROOT, [direct, intermediate.pem])])
+    first, second = authority("first", ROOT), authority("second", ROOT)
+    direct, below, stays = leaf(second), leaf(first), leaf(second)
+    lists = [revocation_list(ROOT, [first.pem]), revocation_list(second, [direct])]
+    members = msp(ROOT, intermediates=[first, second], revocations=lists)
     for one in (direct, below):
         with pytest.raises(IdentityRefused, match="revoked"):
             members.validate(one)

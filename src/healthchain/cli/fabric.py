@@ -8,13 +8,21 @@ from typing import Annotated
 
 import typer
 
-from healthchain.cli import fabric_membership
+from healthchain.cli import fabric_machines, fabric_membership
 from healthchain.cli.groups import group
 from healthchain.cli.options import Folder, Json, one_of
 from healthchain.cli.output import Output, failures, run_async
 
-app = group("The consortium on a real Hyperledger Fabric network, on this machine and without Docker.")
+app = group("The consortium on a real Hyperledger Fabric network: all on this machine, or on the members' machines.")
 app.add_typer(fabric_membership.app, name="membership")
+for _command, _options in (
+    (fabric_machines.export, "export --topology topology.toml --hosts hosts.toml --out export"),
+    (fabric_machines.request, "request --dir /opt/healthchain"),
+    (fabric_machines.install, "install --dir /opt/healthchain --certificates certificates"),
+    (fabric_machines.assemble, "assemble --dir /opt/healthchain --members members"),
+    (fabric_machines.deploy, "deploy --dir /opt/healthchain --bin /opt/healthchain/bin"),
+):
+    app.command(epilog=f"Example: healthchain fabric {_options}")(_command)
 
 BASE_PORT = 7051
 Programs = Annotated[

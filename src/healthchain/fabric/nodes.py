@@ -8,6 +8,7 @@ DIR/fabric/ORGANISATION/{orderer,peer,chaincode}.{pid,log}
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -22,6 +23,7 @@ from healthchain.network.provision import organisation_folder
 
 FOLDER = "fabric"
 SETTINGS = "settings.json"
+SETTINGS_FILE = Path(FOLDER) / SETTINGS
 CHANNEL_BLOCK = "channel.block"  # the newest configuration, once there is another than block 0's
 BASE_PORT, PORT_STEP = 7051, 20
 BFT_ORDERERS_MIN = 4  # one of them may fail
@@ -110,7 +112,11 @@ def members(folder: Path, topology: Topology, settings: Settings) -> list[Member
 
 
 def write_settings(folder: Path, settings: Settings) -> None:
-    write_private(folder / FOLDER / SETTINGS, msgspec.json.encode(settings))
+    write_private(folder / SETTINGS_FILE, encode_settings(settings))
+
+
+def encode_settings(settings: Settings) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(settings), indent=1) + b"\n"
 
 
 def read_settings(folder: Path) -> Settings:
@@ -140,8 +146,8 @@ def require_all_here(settings: Settings) -> None:
         )
 
 
-def require_programs(programs: Path) -> None:
+def require_programs(programs: Path, needed: Sequence[str] = PROGRAMS) -> None:
     """Raises BadInput."""
-    missing = [name for name in PROGRAMS if not (programs / name).is_file()]
+    missing = [name for name in needed if not (programs / name).is_file()]
     if missing:
         raise BadInput(f"the folder of --bin lacks {', '.join(missing)}: give the one with Fabric's released programs")

@@ -57,7 +57,7 @@ class CertificateAuthority:
         name = _name(common_name, organisation)
         builder = _builder(name, name, key, now, days)
         builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        usage = _key_usage(digital_signature=True, key_cert_sign=True, crl_sign=True)
+        usage = key_usage(digital_signature=True, key_cert_sign=True, crl_sign=True)
         builder = builder.add_extension(usage, critical=True)
         builder = builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public), critical=False)
         return cls(key, _pem(builder, key))
@@ -74,7 +74,7 @@ class CertificateAuthority:
         """A signing certificate; `attributes` become Fabric-CA's extension, which chaincode reads."""
         key = key or SigningKey.generate()
         builder = self._leaf(common_name, ou, key, now, days)
-        builder = builder.add_extension(_key_usage(digital_signature=True), critical=True)
+        builder = builder.add_extension(key_usage(digital_signature=True), critical=True)
         if attributes is not None:
             extension = x509.UnrecognizedExtension(ATTRIBUTES_OID, encode_attributes(attributes))
             builder = builder.add_extension(extension, critical=False)
@@ -86,12 +86,12 @@ class CertificateAuthority:
         """A TLS certificate for a server or client, with the hosts, if any, as subject alternative names."""
         key = SigningKey.generate()
         builder = self._leaf(common_name, None, key, now, days)
-        usage = _key_usage(digital_signature=True, key_encipherment=True)
+        usage = key_usage(digital_signature=True, key_encipherment=True)
         builder = builder.add_extension(usage, critical=True)
         purposes = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
         builder = builder.add_extension(x509.ExtendedKeyUsage(purposes), critical=False)
         if hosts:
-            names = x509.SubjectAlternativeName([_general_name(host) for host in hosts])
+            names = x509.SubjectAlternativeName([general_name(host) for host in hosts])
             builder = builder.add_extension(names, critical=False)
         return Enrolment(key, _pem(builder, self.key))
 
@@ -146,14 +146,14 @@ def _name(common_name: str, organisation: str | None = None, ou: NodeOU | None =
     return x509.Name(parts)
 
 
-def _general_name(host: str) -> x509.GeneralName:
+def general_name(host: str) -> x509.GeneralName:
     try:
         return x509.IPAddress(ipaddress.ip_address(host))
     except ValueError:
         return x509.DNSName(host)
 
 
-def _key_usage(
+def key_usage(
     *,
     digital_signature: bool = False,
     key_encipherment: bool = False,

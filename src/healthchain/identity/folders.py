@@ -11,7 +11,7 @@ from __future__ import annotations
 import datetime
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,8 +67,7 @@ class OrganisationFolder:
         for name, one in (("ca", authority), ("tlsca", tls)):
             _write(self.path / name / f"{name}.{self.domain}-cert.pem", one.certificate)
             _write_key(self.path / name / "priv_sk", one.key)
-        self._write_trust(self.path / "msp")
-        self._write_trust(self._orderers / "msp")
+        self.write_msp(authority.certificate, tls.certificate)
         for folder, ou in ((self.peer, NodeOU.PEER), (self.orderer, NodeOU.ORDERER)):
             self._write_identity(folder, authority.issue(folder.name, ou, now))
             hosts = (folder.name, *LOOPBACK)
@@ -76,6 +75,31 @@ class OrganisationFolder:
         for name, attributes in users.items():
             self.enrol(name, now, attributes)
             self._write_tls(self.user(name), "client", tls.issue_tls(self.user(name).name, (), now))
+
+    def write_msp(self, root: bytes, tls_root: bytes, intermediates: Sequence[bytes] = ()) -> None:
+        """By which certificates the organisation's members, servers and TLS clients are known, in PEM."""
+        certificates = {"cacerts": root, "tlscacerts": tls_root}
+        for msp in (self.path / "msp", self._orderers / "msp"):
+            for kind, certificate in certificates.items():
+                _write(msp / kind / self._ca_file(kind.removesuffix("certs")), certificate)
+            shutil.rmtree(msp / "intermediatecerts", ignore_errors=True)
+            for index, certificate in enumerate(intermediates):
+                _write(msp / "intermediatecerts" / f"{index}.pem", certificate)
+            _write(msp / "config.yaml", _node_ous("" if intermediates else self._ca_file("ca")).encode())
+        _write(self.tls_root, tls_root)
+
+    def copy_msp(self, folder: Path) -> None:
+        """Of the organisation, for a node or user."""
+        shutil.copytree(self.path / "msp", folder / "msp", dirs_exist_ok=True)
+
+    def write_certificate(self, folder: Path, certificate: bytes) -> None:
+        """Of a peer, orderer or user that has its key elsewhere, or already."""
+        self.copy_msp(folder)
+        _write(folder / "msp" / "signcerts" / f"{folder.name}-cert.pem", certificate)
+
+    def write_server_certificate(self, folder: Path, certificate: bytes) -> None:
+        _write(folder / "tls" / "ca.crt", self.tls_authority())
+        _write(folder / "tls" / "server.crt", certificate)
 
     def enrol(self, name: str, now: datetime.datetime, attributes: Mapping[str, str]) -> None:
         """Issue a client's certificate; somebody enrolled before gets a new key."""
@@ -99,8 +123,10 @@ class OrganisationFolder:
 
     def msp_config(self, *revocation_lists: bytes) -> bytes:
         """pb(FabricMSPConfig) for the channel's configuration."""
-        root, tls_root = (_read(self.path / "msp" / f"{kind}certs" / self._ca_file(kind)) for kind in ("ca", "tlsca"))
-        return encode_msp_config(self.msp_id, root, tls_root, revocation_lists)
+        msp = self.path / "msp"
+        root, tls_root = (_read(msp / f"{kind}certs" / self._ca_file(kind)) for kind in ("ca", "tlsca"))
+        intermediates = [_read(one) for one in sorted((msp / "intermediatecerts").glob("*.pem"))]
+        return encode_msp_config(self.msp_id, root, tls_root, revocation_lists, intermediates)
 
     def signing_identity(self, folder: Path) -> SigningIdentity:
         """Of a peer, orderer or user's folder; raises CredentialsMissing or KeyRefused."""
@@ -138,17 +164,9 @@ class OrganisationFolder:
     def _ca_file(self, kind: str) -> str:
         return f"{kind}.{self.domain}-cert.pem"
 
-    def _write_trust(self, msp: Path) -> None:
-        for kind in ("ca", "tlsca"):
-            certificate = _read(self.path / kind / self._ca_file(kind))
-            _write(msp / f"{kind}certs" / self._ca_file(kind), certificate)
-        _write(msp / "config.yaml", _node_ous(self._ca_file("ca")).encode())
-
     def _write_identity(self, folder: Path, enrolment: Enrolment) -> None:
-        msp = folder / "msp"
-        self._write_trust(msp)
-        _write(msp / "signcerts" / f"{folder.name}-cert.pem", enrolment.certificate)
-        _write_key(msp / KEY, enrolment.key)
+        self.write_certificate(folder, enrolment.certificate)
+        _write_key(folder / "msp" / KEY, enrolment.key)
 
     def _write_tls(self, folder: Path, name: str, enrolment: Enrolment) -> None:
         _write(folder / "tls" / "ca.crt", _read(self.path / "tlsca" / self._ca_file("tlsca")))
@@ -188,8 +206,10 @@ def _read(path: Path) -> bytes:
 
 
 def _node_ous(ca_file: str) -> str:
+    """Without a file, whichever of the organisation's authorities issued the certificate."""
     lines = ["NodeOUs:", "  Enable: true"]
     for ou in NodeOU:
-        lines += [f"  {ou.value.capitalize()}OUIdentifier:", f"    Certificate: cacerts/{ca_file}"]
+        lines += [f"  {ou.value.capitalize()}OUIdentifier:"]
+        lines += [f"    Certificate: cacerts/{ca_file}"] if ca_file else []
         lines += [f"    OrganizationalUnitIdentifier: {ou.value}"]
     return "\n".join(lines) + "\n"

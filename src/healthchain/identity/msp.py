@@ -125,6 +125,7 @@ class MSP:
         self.msp_id = msp_id
         self._roots = [_checked_ca(one) for one in roots]
         self._intermediates = [_checked_ca(one) for one in intermediates]
+        self._above = [ca for ca in (*self._roots, *self._intermediates) if self._has_below(ca)]
         self._revoked = self._read_revocations(revocation_lists)
         self.authorities = frozenset(map(_key_bytes, (*self._roots, *self._intermediates)))
 
@@ -170,6 +171,10 @@ class MSP:
             if depth is not None and len(chain) - 1 > depth:
                 raise IdentityRefused("the certificate's chain is longer than its authority permits")
             chain.append(issuer)
+            if len(chain) == 2 and issuer in self._above:
+                raise IdentityRefused(
+                    "the certificate was issued by an authority that has others below it: only those issue for members"
+                )
             if issuer in self._roots:
                 return chain
         raise IdentityRefused("the certificate's chain is too long")
@@ -179,6 +184,10 @@ class MSP:
         if len(candidates) != 1:
             raise IdentityRefused("the certificate was not issued by an authority of the organisation it names")
         return candidates[0]
+
+    def _has_below(self, authority: x509.Certificate) -> bool:
+        """Fabric takes members from the leaves of the tree of authorities only (mspimpl.go, getValidationChain)."""
+        return any(one != authority and _issued_by(one, authority) for one in self._intermediates)
 
     def _read_revocations(self, lists: Sequence[x509.CertificateRevocationList]) -> set[tuple[bytes, int]]:
         """(issuer's subject key identifier, serial); the date is ignored, as Fabric does."""
@@ -256,17 +265,24 @@ def serialize_identity(msp_id: str, certificate_pem: bytes) -> bytes:
     return identities_pb2.SerializedIdentity(mspid=msp_id, id_bytes=certificate_pem).SerializeToString()
 
 
-def encode_msp_config(msp_id: str, root: bytes, tls_root: bytes, revocation_lists: Sequence[bytes] = ()) -> bytes:
+def encode_msp_config(
+    msp_id: str,
+    root: bytes,
+    tls_root: bytes,
+    revocation_lists: Sequence[bytes] = (),
+    intermediates: Sequence[bytes] = (),
+) -> bytes:
     """pb(FabricMSPConfig) with NodeOUs, as configtxgen makes it from cryptogen's folder."""
     identifiers = {
         f"{ou.value}_ou_identifier": msp_config_pb2.FabricOUIdentifier(
-            certificate=root, organizational_unit_identifier=ou.value
+            certificate=b"" if intermediates else root, organizational_unit_identifier=ou.value
         )
         for ou in NodeOU
     }
     return msp_config_pb2.FabricMSPConfig(
         name=msp_id,
         root_certs=[root],
+        intermediate_certs=intermediates,
         revocation_list=revocation_lists,
         crypto_config=msp_config_pb2.FabricCryptoConfig(
             signature_hash_family="SHA2", identity_identifier_hash_function="SHA256"

@@ -41,9 +41,21 @@ def enrol_organisation(folder: Path, organisation: Organisation, now: datetime.d
 
 def create(folder: Path, topology: Topology, now: datetime.datetime) -> None:
     """Credentials first and block 0 last: a folder without it is no network, and may be created again."""
+    for organisation in topology.organisations:
+        enrol_organisation(folder, organisation, now)
+    first = organisation_folder(folder, topology, topology.organisations[0].name)
+    creator = first.signing_identity(first.user("administrator")).serialized
+    block = founding_block(folder, topology, creator, secrets.token_bytes(NONCE_BYTES), int(now.timestamp()))
+    write_private(folder / GENESIS, block.SerializeToString(deterministic=True))
+
+
+def founding_block(
+    folder: Path, topology: Topology, creator: bytes, nonce: bytes, timestamp_s: int
+) -> common_pb2.Block:
+    """Block 0, from the organisations' public credentials in the folder. Raises CredentialsMissing."""
     organizations, consenters = [], []
     for index, organisation in enumerate(topology.organisations):
-        credentials = enrol_organisation(folder, organisation, now)
+        credentials = folder_of(folder, organisation)
         organizations.append(Organization(organisation.name, organisation.msp_id, credentials.msp_config()))
         consenters.append(
             Consenter(
@@ -61,10 +73,7 @@ def create(folder: Path, topology: Topology, now: datetime.datetime) -> None:
         consenters=tuple(consenters),
         batch=BatchSize(blocks.transactions_max, blocks.bytes_max, blocks.bytes_preferred, blocks.timeout_ms),
     )
-    first = organisation_folder(folder, topology, topology.organisations[0].name)
-    creator = first.signing_identity(first.user("administrator")).serialized
-    block = genesis_block(config, creator, secrets.token_bytes(NONCE_BYTES), int(now.timestamp()))
-    write_private(folder / GENESIS, block.SerializeToString(deterministic=True))
+    return genesis_block(config, creator, nonce, timestamp_s)
 
 
 def read_genesis_block(folder: Path) -> common_pb2.Block:

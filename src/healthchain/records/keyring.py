@@ -3,6 +3,7 @@
 peerOrganizations/DOMAIN/hpke/private.key       the organisation's own
 peerOrganizations/DOMAIN/hpke/replaced-N.key    those it had before: what was sealed to them still opens
 peerOrganizations/DOMAIN/hpke/ids.secret        see docs/decisions/0005
+peerOrganizations/DOMAIN/hpke/public.key        of an organisation whose private key is on a machine of its own
 peerOrganizations/DOMAIN/hpke/adopted.json       patients that another hospital registered
 .../users/PSEUDONYM@DOMAIN/hpke/private.key     a patient's own
 .../users/ID@DOMAIN/hpke/guardian.key           a guardian's own
@@ -26,6 +27,7 @@ from healthchain.identity.folders import CredentialsMissing, OrganisationFolder,
 from healthchain.records.sealing import HpkeKey, generate_hpke_key, private_from_bytes, private_to_bytes
 
 KEY = Path("hpke/private.key")
+PUBLIC_KEY = Path("hpke/public.key")
 ADOPTED = Path("hpke/adopted.json")
 GUARDIAN_KEY = Path("hpke/guardian.key")
 ID_BYTES = 16
@@ -65,6 +67,15 @@ class Keyring:
 
     def organisation_key(self) -> HpkeKey:
         return _load(self._folder.path / KEY).replacing([_load(path) for path in self._replaced()])
+
+    def public_key(self) -> bytes:
+        """Of an organisation on another machine, what it told the others. Raises CredentialsMissing."""
+        told = self._folder.path / PUBLIC_KEY
+        return _read(told) if told.exists() else self.organisation_key().public_bytes
+
+    def write_public_key(self, public_key: bytes) -> None:
+        """Of an organisation on another machine."""
+        write_private(self._folder.path / PUBLIC_KEY, public_key)
 
     def rotate_key(self) -> HpkeKey:
         """A new key. Nobody seals to it before a proposal has published it; the one before is kept."""

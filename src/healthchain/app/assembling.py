@@ -1,0 +1,63 @@
+"""Block 0 of a network on several machines, which each organisation makes for itself from all members' files.
+
+Nothing in it is of chance: equal files give equal bytes, so that the members compare one hash and trust nobody.
+"""
+
+from __future__ import annotations
+
+import datetime
+from hashlib import sha256
+from pathlib import Path
+
+from cryptography import x509
+
+from healthchain.app.enrolling import own_network, requests_of
+from healthchain.config import Topology
+from healthchain.fabric import nodes
+from healthchain.fabric.channel import fabric_block
+from healthchain.fabric.public_part import SUFFIX, PartUnfit, PublicPart, check_part, place_part, read_parts
+from healthchain.identity.folders import write_private
+from healthchain.network.provision import GENESIS, folder_of, founding_block
+from healthchain.records.keyring import Keyring
+from healthchain.wire.proposal import NONCE_BYTES
+
+
+def assemble(folder: Path, members: Path) -> tuple[str, dict[str, str]]:
+    """Puts the others' certificates and block 0 in the folder; the block's hash, and those of the members' files.
+
+    Raises BadInput, with nothing written.
+    """
+    topology, settings = own_network(folder)
+    parts = read_parts(members, topology)
+    _require_own(folder, parts[settings.organisation])
+    now = datetime.datetime.now(datetime.UTC)
+    for name, part in parts.items():
+        asked = {one.name: one for one in requests_of(folder, topology, settings, name)}
+        check_part(part, topology.organisation(name).msp_id, [asked["orderer0"], asked["orderer0-tls"]], now)
+    for name, part in parts.items():
+        if name != settings.organisation:
+            credentials = folder_of(folder, topology.organisation(name))
+            place_part(part, credentials)
+            Keyring(credentials).write_public_key(part.public_key())
+    founding = founding_block(folder, topology, b"", _nonce(topology, parts), _youngest_s(parts))
+    block = fabric_block(founding, nodes.members(folder, topology, settings), settings.consensus)
+    encoded = block.SerializeToString(deterministic=True)
+    write_private(folder / GENESIS, encoded)
+    return sha256(encoded).hexdigest(), {name: part.fingerprint() for name, part in parts.items()}
+
+
+def _require_own(folder: Path, part: PublicPart) -> None:
+    path = folder / f"{part.name}{SUFFIX}"
+    if not path.exists() or path.read_bytes() != part.encode():
+        raise PartUnfit(f"{path.name} among the members' files is not this folder's: run `healthchain fabric install`")
+
+
+def _nonce(topology: Topology, parts: dict[str, PublicPart]) -> bytes:
+    every = b"".join(parts[one.name].encode() for one in topology.organisations)
+    return sha256(every).digest()[:NONCE_BYTES]
+
+
+def _youngest_s(parts: dict[str, PublicPart]) -> int:
+    """From when all orderers' certificates were valid: block 0 bears that time."""
+    valid_from = [x509.load_pem_x509_certificate(one.orderer.encode()).not_valid_before_utc for one in parts.values()]
+    return int(max(valid_from).timestamp())
