@@ -34,6 +34,7 @@ OPTIONS = (
     # for the most that is proper (peer.keepalive.minInterval).
     ("grpc.keepalive_time_ms", 75_000),
     ("grpc.keepalive_timeout_ms", 20_000),
+    ("grpc.http2.ping_timeout_ms", 20_000),  # otherwise a minute, whatever the line above says
     ("grpc.http2.max_pings_without_data", 0),
     # How long a connection may take to be made, and how soon the next one is tried.
     ("grpc.min_reconnect_backoff_ms", 5_000),
