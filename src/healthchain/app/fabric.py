@@ -90,7 +90,7 @@ async def _up(folder: Path, programs: Path, say: Say) -> None:
     for one in members:
         write_configs(one, builder)
         _start(one, ORDERER, [str(programs / "orderer")])
-        _start(one, PEER, [str(programs / "peer"), "node", "start"])
+        start_peer(one, programs)
     say(f"{len(members)} orderers ({settings.consensus}) and {len(members)} peers started")
     newest = folder / nodes.FOLDER / nodes.CHANNEL_BLOCK
     first_block = folder / GENESIS
@@ -102,7 +102,7 @@ async def _up(folder: Path, programs: Path, say: Say) -> None:
         founders = [one for one in topology.organisations if one.name in _founders(folder)]
         await eventually(partial(consortium.establish, founders), EndorseFailed, seconds_max=GOSSIP_S_MAX)
         for member in members:
-            await eventually(partial(_endorsed, consortium, member.name), EndorseFailed, seconds_max=GOSSIP_S_MAX)
+            await knows_others(consortium, member.name)
     say("the consortium is founded, and every peer knows the others")
 
 
@@ -152,8 +152,13 @@ def status(folder: Path) -> list[NodeStatus]:
     ]
 
 
+async def knows_others(consortium: Consortium, organisation: str) -> None:
+    """Wait until its peer finds enough endorsers, as one that was just started does not. Raises EndorseFailed."""
+    await eventually(partial(_endorsed, consortium, organisation), EndorseFailed, seconds_max=GOSSIP_S_MAX)
+
+
 async def _endorsed(consortium: Consortium, organisation: str) -> None:
-    """Endorsed as the policy asks, and not submitted: a peer that was just started does not know the others yet."""
+    """Endorsed as the policy asks, and not submitted."""
     administrator = consortium.staff(organisation, ADMINISTRATOR)
     with suppress(Refused):  # of a member that was suspended
         await administrator.connection.proposal("members:List", b"{}").endorse()
@@ -174,6 +179,15 @@ async def _install(programs: Path, member: Member, label: str) -> str:
     serve = [sys.executable, "-m", "healthchain.cli", "chaincode", "serve"]
     _start(member, SERVICE, [*serve, *(part for option in options.items() for part in option)])
     return package_id
+
+
+def start_peer(member: Member, programs: Path) -> None:
+    """Unless it runs."""
+    _start(member, PEER, [str(programs / "peer"), "node", "start"])
+
+
+def stop_peer(member: Member) -> None:
+    processes.stop([_pid_file(member, PEER)])
 
 
 def _start(member: Member, node: str, arguments: list[str]) -> None:

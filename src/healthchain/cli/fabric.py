@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from healthchain.cli import fabric_machines, fabric_membership
+from healthchain.cli import fabric_compacting, fabric_machines, fabric_membership
 from healthchain.cli.groups import group
 from healthchain.cli.options import Folder, Json, one_of
 from healthchain.cli.output import Output, failures, run_async
@@ -141,3 +141,7 @@ def status(folder: Folder, json: Json = False) -> None:
             for one in found
         ]
         output.result({"nodes": [asdict(one) for one in found]}, "\n".join(lines))
+
+
+app.command(epilog="Example: healthchain fabric traces --dir consortium --org city-clinic")(fabric_compacting.traces)
+app.command(epilog="Example: healthchain fabric compact --dir consortium --bin fabric/bin")(fabric_compacting.compact)

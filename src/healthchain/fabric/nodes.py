@@ -84,6 +84,11 @@ class Member:
         return self.nodes.chaincode
 
     @property
+    def ledger(self) -> Path:
+        """Its peer's `fileSystemPath`."""
+        return self.folder / "peer" / "ledger"
+
+    @property
     def tls_root(self) -> Path:
         return self.credentials.tls_root
 

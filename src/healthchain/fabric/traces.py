@@ -8,6 +8,7 @@ core/ledger/pvtdatastorage/kv_encoding.go, core/transientstore/store_helper.go.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -25,36 +26,42 @@ TRANSIENT = Path("transientstore")
 STORES = (STATE, PRIVATE_DATA, TRANSIENT)
 """Where a peer has private values, in its `fileSystemPath`. Block files, index and history hold hashes only."""
 ATTEMPTS = 5
+STATE_DATA, PRIVATE_NAMESPACE = b"d", b"$$p"
+PRIVATE_WRITES, PURGE_MARKER = b"\x02", b"c"
+TRANSIENT_WRITES = b"P\0"
+DB_VALUE_VALUE = 2  # of stateleveldb.DBValue
+WRITES_OF_TRANSIENT = 2  # pvt_rwset of transientstore.TxPvtReadWriteSetWithConfigInfo, which follows a zero
 
 
 @dataclass(frozen=True, slots=True)
 class Traces:
-    """Of one peer.
+    """Of one peer. Values are sets of digests, so that what was found twice can be compared.
 
-    values: different private values that are in its files, and that it cannot give any more: purged or replaced
-    marked: keys that a block purged, and that its private data store has still to delete
+    dead: private values that are in its files, and that it cannot give any more: purged or replaced
+    marked: how many keys a block purged that its private data store has still to delete
     waiting: values of transactions that were endorsed, and that are in no block or not yet
     """
 
-    values: int
+    dead: frozenset[bytes]
     marked: int
-    waiting: int
-
-    @property
-    def gone(self) -> bool:
-        """Whether all that was purged is."""
-        return not self.values and not self.marked
+    waiting: frozenset[bytes]
 
 
 def traces(ledger: Path) -> Traces:
-    """Of the peer whose `fileSystemPath` this is; it may run. Raises BadInput for a folder that is none, or damaged."""
-    for attempt in range(ATTEMPTS):
-        try:
+    """Of the peer whose `fileSystemPath` this is; it may run.
+
+    Raises BadInput for a damaged folder, and FileNotFoundError for one that is none.
+    """
+    for _ in range(ATTEMPTS - 1):
+        with suppress(FileNotFoundError):  # LevelDB merged files while they were read
             return _traces(ledger)
-        except FileNotFoundError:  # LevelDB merged files while they were read
-            if attempt == ATTEMPTS - 1:
-                raise
-    raise AssertionError
+    return _traces(ledger)
+
+
+def merge_at_next_start(ledger: Path) -> None:
+    """Of a peer that does not run: what is dead by now is gone soon after it was started. Raises BadInput."""
+    for store in STORES:
+        database.merge_at_next_start(ledger / store)
 
 
 def _traces(ledger: Path) -> Traces:
@@ -67,7 +74,7 @@ def _traces(ledger: Path) -> Traces:
             marked += is_live and store == PRIVATE_DATA and _in_channel(entry).startswith(PURGE_MARKER)
             kind = (waiting if store == TRANSIENT else held) if is_live else dead
             kind.update(_digest(value) for value in private_values(store, entry))
-    return Traces(len(dead - held - waiting), marked, len(waiting - held))
+    return Traces(frozenset(dead - held - waiting), marked, frozenset(waiting - held))
 
 
 def private_values(store: Path, entry: Entry) -> Iterator[bytes]:
@@ -86,13 +93,6 @@ def private_values(store: Path, entry: Entry) -> Iterator[bytes]:
             for namespace in rwset_pb2.TxPvtReadWriteSet.FromString(encoded).ns_pvt_rwset:
                 for collection in namespace.collection_pvt_rwset:
                     yield from _written(collection)
-
-
-STATE_DATA, PRIVATE_NAMESPACE = b"d", b"$$p"
-PRIVATE_WRITES, PURGE_MARKER = b"\x02", b"c"
-TRANSIENT_WRITES = b"P\0"
-DB_VALUE_VALUE = 2  # of stateleveldb.DBValue
-WRITES_OF_TRANSIENT = 2  # pvt_rwset of transientstore.TxPvtReadWriteSetWithConfigInfo, which follows a zero
 
 
 def _in_channel(entry: Entry) -> bytes:
