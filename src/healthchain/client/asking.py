@@ -27,7 +27,7 @@ from healthchain.identity.folders import SigningIdentity
 from healthchain.wire.proposal import NONCE_BYTES, NS_PER_S, build_proposal, transaction_id
 
 SECONDS_MAX = 5.0
-SAID_MAX = 300  # letters of what a node said
+SAID_MAX = 600  # letters of what a node said
 _PEER_TIME = re.compile(r"incorrect timestamp \S+, peer time (\S+),")
 _SILENT = frozenset((StatusCode.UNAVAILABLE, StatusCode.DEADLINE_EXCEEDED))
 _BLOCK_0 = ab_pb2.SeekPosition(specified=ab_pb2.SeekSpecified(number=0))

@@ -56,14 +56,15 @@ async def shake_hands(address: str, root: bytes | None, client: ClientFiles | No
     address, that cannot be used.
     """
     host, _, port = address.rpartition(":")
-    context = _context(root, client) if root is not None else None
     try:
         async with asyncio.timeout(SECONDS_MAX):
             _, writer = await asyncio.open_connection(host, int(port))
     except OSError as error:  # a timeout is one
         return Handshake(_unreached(error), said=_said(error))
     try:
-        return await _secured(writer, context, host) if context is not None else Handshake(Outcome.DONE)
+        if root is None:
+            return Handshake(Outcome.DONE)
+        return await _secured(writer, _context(root, client), host)
     finally:
         await _close(writer)
 

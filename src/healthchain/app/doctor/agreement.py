@@ -15,6 +15,8 @@ from healthchain.wire.lifecycle import LIFECYCLE
 
 NOT_DEFINED = 404
 CONTRACT = "contract"
+_NO_APPROVAL = ("could not fetch approved", "private data matching public hash version is not available")
+"""The second where a peer was made anew: the words of an approval are private to it, and it works by their hashes."""
 
 Definition = lifecycle_pb2.QueryChaincodeDefinitionResult
 Approved = lifecycle_pb2.QueryApprovedChaincodeDefinitionResult
@@ -58,7 +60,7 @@ async def installed(organisation: str, node: Node, channel: str) -> Installed:
         told = await _ask(node, channel, "QueryApprovedChaincodeDefinition", asked)
         approved = Approved.FromString(told)
     except NodeRefuses as refused:
-        if "could not fetch approved" not in str(refused):
+        if not any(one in str(refused) for one in _NO_APPROVAL):
             raise
         approved = None
     return Installed(organisation, approved, frozenset(one.package_id for one in found))

@@ -35,47 +35,53 @@ class Wrong:
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """A certificate with its key, as they are on disk; `certificate` is None if it cannot be used."""
+    """A certificate with its key, as they are on disk; `certificate` is None if it cannot be used.
+
+    One of `issuers` should have issued it; none are known of an authority.
+    """
 
     organisation: str
     node: str
     kind: str
     certificate: x509.Certificate | None
-    authority: x509.Certificate | None
     wrong: tuple[Wrong, ...] = ()
+    issuers: tuple[x509.Certificate, ...] = ()
 
 
-def read_credentials(organisation: str, folder: OrganisationFolder, roles: Collection[str]) -> list[Credential]:
-    """Of an organisation: its authorities, nodes, users of these roles, and persons."""
-    found = [
-        _authority(organisation, AUTHORITY, folder, "ca"),
-        _authority(organisation, TLS_AUTHORITY, folder, "tlsca"),
-    ]
-    authority, tls_authority = (one.certificate for one in found)
+def read_credentials(
+    organisation: str, folder: OrganisationFolder, roles: Collection[str], *, complete: bool
+) -> list[Credential]:
+    """Of an organisation: its authorities, nodes, users of these roles, and persons.
+
+    Where the folder is not `complete`, nodes and users may well be elsewhere.
+    """
+    reader = _Reader(organisation, folder)
+    found = list(reader.authorities)
     for node, path in ((PEER, folder.peer), (ORDERER, folder.orderer)):
-        found += _identity(organisation, node, path, authority, tls_authority)
-        found.append(_tls(organisation, node, path, "server", tls_authority))
-    for user in [*roles, *sorted(set(folder.users()) - set(roles))]:
+        if complete or path.is_dir():
+            found += [*reader.identity(node, path), reader.tls(node, path, "server")]
+    enrolled = set(folder.users())
+    for user in roles:
         path = folder.user(user)
-        if user not in roles:
-            found.append(_signing(organisation, PERSONS, path, authority))
-            continue
-        found += _identity(organisation, user, path, authority, tls_authority)
+        if complete or user in enrolled:
+            found += reader.identity(user, path)
         if (path / "tls").is_dir():  # networks that an earlier version made have none
-            found.append(_tls(organisation, user, path, "client", tls_authority))
-    return found
+            found.append(reader.tls(user, path, "client"))
+    return found + [reader.signing(PERSONS, folder.user(one)) for one in sorted(enrolled - set(roles))]
 
 
 def judge(credentials: Sequence[Credential], now: datetime.datetime, expiring: datetime.timedelta) -> list[Finding]:
     """`expiring` is how long before its end a certificate is worth a warning."""
-    found = [
-        Finding(wrong.code, one.organisation, one.node, wrong.what)
-        for one in credentials
-        for wrong in (*one.wrong, *_time(one, now, expiring), *_issuer(one))
-    ]
-    persons = Counter(replace(one, what="") for one in found if one.node == PERSONS)
-    counted = [replace(one, what=f"{count} of them") for one, count in persons.items()]
-    return [one for one in found if one.node != PERSONS] + counted
+    found: list[Finding] = []
+    persons: Counter[tuple[str, Code]] = Counter()
+    for one in credentials:
+        wrong = (*one.wrong, *_time(one, now, expiring), *_issuer(one))
+        if one.node == PERSONS:
+            persons.update({(one.organisation, each.code) for each in wrong})
+        else:
+            found += [Finding(each.code, one.organisation, one.node, each.what) for each in wrong]
+    counted = [Finding(code, name, PERSONS, f"{count} of them") for (name, code), count in persons.items()]
+    return found + counted
 
 
 def _time(one: Credential, now: datetime.datetime, expiring: datetime.timedelta) -> Iterator[Wrong]:
@@ -93,56 +99,77 @@ def _time(one: Credential, now: datetime.datetime, expiring: datetime.timedelta)
 
 
 def _issuer(one: Credential) -> Iterator[Wrong]:
-    if one.certificate is None or one.authority is None:
-        return
-    try:
-        one.certificate.verify_directly_issued_by(one.authority)
-    except (ValueError, TypeError, InvalidSignature):
+    if one.certificate is not None and one.issuers and not any(_issued(one.certificate, by) for by in one.issuers):
         yield Wrong(Code.CERTIFICATE_FOREIGN, f"the {one.kind} is not the organisation's authority's")
 
 
-def _identity(
-    organisation: str,
-    node: str,
-    folder: Path,
-    authority: x509.Certificate | None,
-    tls_authority: x509.Certificate | None,
-) -> Iterator[Credential]:
-    """And the copies of the authorities beside it, by which the node knows its own."""
-    yield _signing(organisation, node, folder, authority)
-    for name, original in (("cacerts", authority), ("tlscacerts", tls_authority)):
-        for path in sorted((folder / "msp" / name).glob("*.pem")):
-            copy = _read(organisation, node, f"copy of the authority in msp/{name}", path, None)
-            differs = original is not None and copy.certificate is not None and copy.certificate != original
-            wrong = [Wrong(Code.AUTHORITY_DIFFERS, f"the {copy.kind}")] if differs else []
-            yield replace(copy, certificate=None, wrong=(*copy.wrong, *wrong))  # its time is the original's
+def _issued(certificate: x509.Certificate, by: x509.Certificate) -> bool:
+    try:
+        certificate.verify_directly_issued_by(by)
+    except (ValueError, TypeError, InvalidSignature):
+        return False
+    return True
 
 
-def _signing(organisation: str, node: str, folder: Path, authority: x509.Certificate | None) -> Credential:
-    msp = folder / "msp"
-    one = _read(organisation, node, IDENTITY, msp / "signcerts" / f"{folder.name}-cert.pem", msp / KEY)
-    return replace(one, authority=authority)
+class _Reader:
+    """Of one organisation's folder: the authorities first, which the rest is compared with."""
+
+    def __init__(self, organisation: str, folder: OrganisationFolder) -> None:
+        self._organisation = organisation
+        self._folder = folder
+        roots = self._listed(AUTHORITY, "cacerts", required=True)
+        between = self._listed(AUTHORITY, "intermediatecerts", required=False)
+        tls = self._listed(TLS_AUTHORITY, "tlscacerts", required=True)
+        self._issuers = _certificates([*roots, *between])
+        self._tls_issuers = _certificates(tls)
+        self._originals = {"cacerts": _certificates(roots), "tlscacerts": self._tls_issuers}
+        self.authorities = [*roots, *between, *tls, *self._own_authorities()]
+
+    def identity(self, node: str, path: Path) -> Iterator[Credential]:
+        """And the copies of the authorities beside it, by which the node knows its own."""
+        yield self.signing(node, path)
+        for name, originals in self._originals.items():
+            for file in sorted((path / "msp" / name).glob("*.pem")):
+                copy = self._read(node, f"copy of the authority in msp/{name}", file)
+                differs = copy.certificate is not None and bool(originals) and copy.certificate not in originals
+                wrong = [Wrong(Code.AUTHORITY_DIFFERS, f"the {copy.kind}")] if differs else []
+                yield replace(copy, certificate=None, wrong=(*copy.wrong, *wrong))  # its time is the original's
+
+    def signing(self, node: str, path: Path) -> Credential:
+        """Without a keystore its key is elsewhere, in a hardware module for instance."""
+        key = path / "msp" / KEY
+        certificate = path / "msp" / "signcerts" / f"{path.name}-cert.pem"
+        one = self._read(node, IDENTITY, certificate, key if key.parent.is_dir() else None)
+        return replace(one, issuers=self._issuers)
+
+    def tls(self, node: str, path: Path, name: str) -> Credential:
+        one = self._read(node, TLS, path / "tls" / f"{name}.crt", path / "tls" / f"{name}.key")
+        return replace(one, issuers=self._tls_issuers)
+
+    def _own_authorities(self) -> Iterator[Credential]:
+        """With their keys, where those are in the folder."""
+        for node, kind in ((AUTHORITY, "ca"), (TLS_AUTHORITY, "tlsca")):
+            at = self._folder.path / kind
+            if (at / "priv_sk").exists():
+                yield self._read(node, IDENTITY, at / f"{kind}.{self._folder.domain}-cert.pem", at / "priv_sk")
+
+    def _listed(self, node: str, kind: str, *, required: bool) -> list[Credential]:
+        folder = self._folder.path / "msp" / kind
+        found = [self._read(node, IDENTITY, one) for one in sorted(folder.glob("*.pem"))]
+        if required and not found:
+            return [Credential(self._organisation, node, IDENTITY, None, (Wrong(Code.CREDENTIAL_MISSING, IDENTITY),))]
+        return found
+
+    def _read(self, node: str, kind: str, certificate: Path, key: Path | None = None) -> Credential:
+        wrong: list[Wrong] = []
+        read = _certificate(certificate, kind, wrong)
+        if key is not None:
+            _check_key(key, kind, read, wrong)
+        return Credential(self._organisation, node, kind, read, tuple(wrong))
 
 
-def _authority(organisation: str, node: str, folder: OrganisationFolder, kind: str) -> Credential:
-    """Its key may well be elsewhere."""
-    at = folder.path / kind
-    key = at / "priv_sk"
-    certificate = at / f"{kind}.{folder.domain}-cert.pem"
-    return _read(organisation, node, IDENTITY, certificate, key if key.exists() else None)
-
-
-def _tls(organisation: str, node: str, folder: Path, name: str, authority: x509.Certificate | None) -> Credential:
-    one = _read(organisation, node, TLS, folder / "tls" / f"{name}.crt", folder / "tls" / f"{name}.key")
-    return replace(one, authority=authority)
-
-
-def _read(organisation: str, node: str, kind: str, certificate: Path, key: Path | None) -> Credential:
-    wrong: list[Wrong] = []
-    read = _certificate(certificate, kind, wrong)
-    if key is not None:
-        _check_key(key, kind, read, wrong)
-    return Credential(organisation, node, kind, read, None, tuple(wrong))
+def _certificates(credentials: Sequence[Credential]) -> tuple[x509.Certificate, ...]:
+    return tuple(one.certificate for one in credentials if one.certificate is not None)
 
 
 def _certificate(path: Path, kind: str, wrong: list[Wrong]) -> x509.Certificate | None:

@@ -40,8 +40,8 @@ async def examine(folder: Path, options: Options = Options()) -> Report:
         if is_fabric(folder)
         else await embedded.examine(folder, topology, on_disk, options.base_port)
     )
-    certified = [one.node for one in found if one.certificate is not None]
-    persons = certified.count(credentials.PERSONS)
+    certified = {one.certificate: one.node for one in found if one.certificate is not None}
+    persons = list(certified.values()).count(credentials.PERSONS)
     organisations = len({one.organisation for one in found})
     what = f"{len(certified) - persons} certificates of {organisations} organisations"
     people = f", {persons} of {credentials.PERSONS}" if persons else ""
@@ -57,7 +57,7 @@ def _credentials(folder: Path, topology: Topology) -> list[credentials.Credentia
         for one in topology.organisations
         if whose in ("", one.name)
         for credential in credentials.read_credentials(
-            one.name, organisation_folder(folder, topology, one.name), one.roles
+            one.name, organisation_folder(folder, topology, one.name), one.roles, complete=not whose
         )
     ]
 

@@ -90,7 +90,7 @@ async def _judge(
     configs = [one.config for one in answers if one.config is not None]
     if configs:
         _, latest = max(configs, key=lambda one: one[0])
-        findings += channel.judge(latest, [_on_disk(one) for one in listed])
+        findings += channel.judge(latest, [kept(one) for one in listed])
     chains = [one.chain for one in answers]
     findings += channel.judge_chains(chains, await _later(asking, answers, channel.highest(chains)))
     findings += await _contract(asking, topology, msp_ids, answers, reached)
@@ -176,7 +176,7 @@ def _places(member: Member, running: Collection[NodeStatus], whose: str) -> Iter
         yield reach.Place(member.name, node, address, root, shown / "server.crt", client, runs.get(node))
 
 
-def _on_disk(member: Member) -> channel.OnDisk:
+def kept(member: Member) -> channel.OnDisk:
     credentials = member.credentials
     return channel.OnDisk(
         organisation=member.name,
