@@ -6,7 +6,7 @@
 | 1 | it failed: the text says why and what to do |
 | 2 | the command or its input cannot be used; nothing was written |
 | 3 | the consortium's rules refuse it: the text starts with the code |
-| 4 | `verify` found something |
+| 4 | `verify` or `doctor` found something |
 | 130 | interrupted |
 """
 
