@@ -13,10 +13,11 @@ from fabric_protos.ledger.rwset.kvrwset import kv_rwset_pb2
 
 from healthchain.client import remote
 from healthchain.client.checkpoint import FileCheckpoint, Position, after_block
-from healthchain.client.errors import EventsFailed, KeyMissing
+from healthchain.client.errors import BytesInvalid, EventsFailed, KeyMissing, SignatureInvalid
 from healthchain.client.event_requests import ChaincodeEvent
 from healthchain.client.events import Events
 from healthchain.client.gateway import Connection
+from healthchain.client.offline import signed_blocks, signed_chaincode_events
 from healthchain.client.shapes import BLOCKS, BLOCKS_WITH_PRIVATE_DATA, FILTERED_BLOCKS
 from healthchain.client.signing import Creator
 from healthchain.errors import Refused
@@ -287,5 +288,54 @@ def test_a_position_whose_transaction_had_no_event_repeats_its_block(play: Play)
         events = await followed(one, "north")
         position = Position(silent.block, silent.transaction_id)
         assert names(await take(events.chaincode_events(position), 1)) == ["b"]
+
+    play(work)
+
+
+# Signed on another machine
+
+
+def test_requests_signed_elsewhere_tell_what_was_asked_for(play: Play) -> None:
+    async def work(one: Told) -> None:
+        start = one.end
+        await one.tell("a", "b")
+        await one.tell("c")
+        key = one.who("north").key
+        gateway = await one.gateway("north")
+        creator = Creator("NorthMSP", one.who("north").serialized)
+        events = Events(Connection(gateway, creator, TOPOLOGY.channel, TELLER), gateway)
+        found = await take((await followed(one, "north")).chaincode_events(start), 3)
+
+        for position, rest in ((start, found), (found[0].position, found[1:])):
+            asked = events.chaincode_events_request(position)
+            signed = signed_chaincode_events(events, asked.to_bytes(), key.sign_digest(asked.digest))
+            assert await take(signed.events(), len(rest)) == rest
+        unsigned = events.blocks_request(FILTERED_BLOCKS, after_block(start.block))
+        request = signed_blocks(events, FILTERED_BLOCKS, unsigned.to_bytes(), key.sign_digest(unsigned.digest))
+        assert [block.number for block in await take(request.events(), 1)] == [start.block + 1]
+        with pytest.raises(SignatureInvalid):
+            signed_chaincode_events(events, asked.to_bytes(), key.sign_digest(unsigned.digest))
+        with pytest.raises(SignatureInvalid):
+            signed_blocks(events, BLOCKS, unsigned.to_bytes(), key.sign_digest(asked.digest))
+        with pytest.raises(BytesInvalid, match="another identity"):
+            signed_blocks(await followed(one, "south"), BLOCKS, request.to_bytes())
+
+    play(work)
+
+
+def test_a_request_signed_elsewhere_ends_where_a_new_one_has_to_go_on(play: Play) -> None:
+    async def work(one: Told) -> None:
+        start = one.end
+        await one.tell("a")
+        events = await followed(one, "north", "south")
+        found = events.chaincode_events_request(start).events()
+        event = await anext(found)
+        await one.relays["north"].gone()
+        with pytest.raises(EventsFailed) as caught:
+            await anext(found)
+        await one.tell("b")
+        position = caught.value.position
+        assert position == event.position
+        assert names(await take(events.chaincode_events_request(position).events(), 1)) == ["b"]
 
     play(work)

@@ -143,16 +143,17 @@ class BlocksRequest(Signed, Generic[_Block]):
 
 
 def ask_for_chaincode_events(
-    connection: Connection, service: EventService, start: Position | None
+    connection: Connection, service: EventService, start: Position | None, after_transaction_id: str = ""
 ) -> ChaincodeEventsRequest:
-    """The transaction of the position is not named to the gateway, which would look for it in vain if it had no event
-    (Fabric internal/pkg/gateway/chaincodeevents.go): what was seen of its block is passed over here.
+    """What was seen of the position's block is passed over here. The gateway need not be told of the transaction: if
+    that had no event, it would look for it in vain and tell nothing (Fabric internal/pkg/gateway/chaincodeevents.go).
     """
     asked = gateway_pb2.ChaincodeEventsRequest(
         channel_id=connection.channel_id,
         chaincode_id=connection.chaincode,
         identity=connection.creator,
         start_position=_sought(start),
+        after_transaction_id=after_transaction_id,
     ).SerializeToString()
     return ChaincodeEventsRequest(connection, service, asked, start)
 

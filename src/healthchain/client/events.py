@@ -55,15 +55,15 @@ class Events:
 
     def __init__(self, connection: Connection, service: EventService, outage_s_max: float = OUTAGE_S_MAX) -> None:
         """`outage_s_max`: for how long no gateway at all may be reached, in seconds."""
-        self._connection = connection
-        self._service = service
+        self.connection = connection
+        self.service = service
         self._outage_s_max = outage_s_max
 
     def chaincode_events(self, start: Position | None = None) -> AsyncGenerator[ChaincodeEvent, None]:
         """Of valid transactions of the connection's chaincode; without a start, of the blocks to come."""
 
         async def attempt(position: Position) -> AsyncGenerator[tuple[Position, ChaincodeEvent], None]:
-            request = ask_for_chaincode_events(self._connection, self._service, position)
+            request = ask_for_chaincode_events(self.connection, self.service, position)
             async with aclosing(request.delivered()) as found:
                 async for event in found:
                     yield event.position, event
@@ -74,7 +74,7 @@ class Events:
         """BLOCKS, FILTERED_BLOCKS or BLOCKS_WITH_PRIVATE_DATA; without a start, those to come."""
 
         async def attempt(position: Position) -> AsyncGenerator[tuple[Position, _Block], None]:
-            request = ask_for_blocks(self._connection, self._service, shape, position)
+            request = ask_for_blocks(self.connection, self.service, shape, position)
             async with aclosing(request.delivered()) as found:
                 async for one in found:
                     yield one
@@ -82,12 +82,13 @@ class Events:
         return self._following(start, attempt)
 
     def chaincode_events_request(self, start: Position | None = None) -> ChaincodeEventsRequest:
-        """To be signed elsewhere, see `client.offline`."""
-        return ask_for_chaincode_events(self._connection, self._service, start)
+        """To be signed elsewhere, see `client.offline`. The start's transaction, if any, is one that had an event."""
+        after = start.transaction_id if start else ""
+        return ask_for_chaincode_events(self.connection, self.service, start, after)
 
     def blocks_request(self, shape: Shape[_Block], start: Position | None = None) -> BlocksRequest[_Block]:
         """To be signed elsewhere, see `client.offline`."""
-        return ask_for_blocks(self._connection, self._service, shape, start)
+        return ask_for_blocks(self.connection, self.service, shape, start)
 
     async def _following(self, start: Position | None, attempt: _Attempt[_Event]) -> AsyncGenerator[_Event, None]:
         position, patience = start, _Patience(self._outage_s_max)
@@ -108,7 +109,7 @@ class Events:
 
     async def _end(self) -> Position:
         """Of the chain, as of now: another gateway that is asked later would take its own end, and leave blocks out."""
-        asked = self._connection.to("qscc").proposal("GetChainInfo", self._connection.channel_id.encode())
+        asked = self.connection.to("qscc").proposal("GetChainInfo", self.connection.channel_id.encode())
         try:
             return Position(ledger_pb2.BlockchainInfo.FromString(await asked.evaluate()).height)
         except EvaluateFailed as failed:
