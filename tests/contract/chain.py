@@ -19,12 +19,12 @@ from healthchain.ledger.simulate import Simulator
 from healthchain.ledger.view import Value
 from healthchain.wire.rwset import NamespaceSet, Version
 
-from .peers import EHR, NAMESPACE, Call, Recording, difference, endorse, peers_endorse
+from .peers import EHR, NAMESPACE, Call, Recording, Unasked, difference, endorse, peers_endorse
 
 START_MS = 1_700_000_000_000
 
 
-class Memory:
+class Memory(Unasked):
     """Implements `healthchain.ledger.view.View`; purging a private value leaves nothing of it."""
 
     def __init__(self) -> None:

@@ -60,8 +60,21 @@ class Endorsed(NamedTuple):
     private: dict[tuple[str, str], bytes]
 
 
+class Unasked:
+    """What a `View` knows and the contract has no call for."""
+
+    def metadata(self, namespace: str, key: str) -> Mapping[str, bytes]:
+        raise AssertionError
+
+    def hashed_metadata(self, namespace: str, collection: str, key_hash: bytes) -> Mapping[str, bytes]:
+        raise AssertionError
+
+    def private_range(self, namespace: str, collection: str, start: str, end: str) -> Iterator[tuple[str, bytes]]:
+        raise AssertionError
+
+
 @dataclass
-class Recording:
+class Recording(Unasked):
     """What a view was asked, and what it answered: implements `View`, as the view itself or as its record alone."""
 
     view: View | None

@@ -246,7 +246,12 @@ def prepare_block(
     check_block(block, ledger.height, ledger.tip_hash, ledger.channel, verdict)
     decoded = decode_transactions(block.data.data, ledger.channel)
     codes = preliminary_codes(
-        decoded, verdict, ledger.channel, ledger.definitions, lambda tx_id: ledger.transaction(tx_id) is not None
+        decoded,
+        verdict,
+        ledger.channel,
+        ledger.definitions,
+        lambda tx_id: ledger.transaction(tx_id) is not None,
+        ledger,
     )
     matching: dict[bytes, bytes] = dict(bodies or {})
     for one, code in zip(decoded, codes, strict=True):

@@ -22,6 +22,9 @@ def fill(stub: Simulator) -> None:
     stub.put_state("gone", b"x")
     for key in ("kept", "purged", "deleted"):
         stub.put_private(COLLECTION, key, b"private value of " + key.encode())
+        stub.put_private_metadata(COLLECTION, key, {"of": key.encode()})
+    for key in ("a", "gone"):
+        stub.put_metadata(key, {"of": key.encode()})
 
 
 def _change(stub: Simulator) -> None:
@@ -35,6 +38,8 @@ def _change(stub: Simulator) -> None:
 
 def _purge(stub: Simulator) -> None:
     stub.purge_private(COLLECTION, "purged")
+    stub.put_private_metadata(COLLECTION, "kept", {"of": b"kept", "again": b"1"})
+    stub.put_metadata("a", {"of": b"a", "again": b"1"})
 
 
 def write_chain(consortium: Consortium, ledger: Ledger) -> None:
@@ -54,7 +59,7 @@ def found(consortium: Consortium, folder: Path) -> set[str]:
 
 
 def rows(folder: Path) -> Iterator[tuple[bytes, bytes, bytes]]:
-    with lmdb.open(str(folder / "state"), readonly=True, lock=False, max_dbs=8) as environment:
+    with lmdb.open(str(folder / "state"), readonly=True, lock=False, max_dbs=len(TABLES) + 1) as environment:
         for name in TABLES:
             table = environment.open_db(name, create=False)
             with environment.begin(db=table) as transaction:
@@ -62,7 +67,7 @@ def rows(folder: Path) -> Iterator[tuple[bytes, bytes, bytes]]:
 
 
 def change_row(folder: Path, name: bytes, key: bytes, value: bytes | None) -> None:
-    with lmdb.open(str(folder / "state"), max_dbs=8) as environment:
+    with lmdb.open(str(folder / "state"), max_dbs=len(TABLES) + 1) as environment:
         table = environment.open_db(name, create=False)
         with environment.begin(write=True, db=table) as transaction:
             if value is None:

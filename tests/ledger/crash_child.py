@@ -39,7 +39,7 @@ def _commit(ledger: Ledger, block: common_pb2.Block, private: dict[str, dict[tup
     check_block(block, ledger.height, ledger.tip_hash, ledger.channel, _holds)
     decoded = decode_transactions(block.data.data, ledger.channel)
     codes = preliminary_codes(
-        decoded, _holds, ledger.channel, ledger.definitions, lambda tx_id: ledger.transaction(tx_id) is not None
+        decoded, _holds, ledger.channel, ledger.definitions, lambda tx_id: ledger.transaction(tx_id) is not None, ledger
     )
     bodies: dict[bytes, bytes] = {}
     for one in decoded:

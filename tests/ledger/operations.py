@@ -23,7 +23,10 @@ class Operation(NamedTuple):
     stop: int
 
 
-KINDS = ("get", "put", "put", "delete", "range", "hash", "private", "put private", "delete private", "purge")
+KINDS = (
+    *("get", "put", "put", "delete", "range", "hash", "private", "put private", "delete private", "purge"),
+    *("metadata", "put metadata", "private metadata", "put private metadata"),
+)
 OPERATIONS = st.builds(
     Operation, st.sampled_from(KINDS), st.integers(0, KEYS), st.integers(0, KEYS), st.integers(0, 80)
 )
@@ -66,6 +69,14 @@ def _run(stub: Simulator, one: Operation, value: bytes) -> None:
             for count, _ in enumerate(found):
                 if count == one.stop:
                     break
+        case "metadata":
+            stub.metadata(key)
+        case "put metadata":
+            stub.put_metadata(key, some_metadata(one, value))
+        case "private metadata":
+            stub.private_metadata(COLLECTION, key)
+        case "put private metadata":
+            stub.put_private_metadata(COLLECTION, key, some_metadata(one, value))
         case "hash":
             stub.private_hash(COLLECTION, key)
         case "private":
@@ -76,3 +87,10 @@ def _run(stub: Simulator, one: Operation, value: bytes) -> None:
             stub.delete_private(COLLECTION, key)
         case "purge":
             stub.purge_private(COLLECTION, key)
+
+
+def some_metadata(one: Operation, value: bytes) -> dict[str, bytes]:
+    """None, one or two entries."""
+    return (
+        {"second": value, "first": bytes([one.stop])} if one.stop % 3 == 2 else {"first": value} if one.stop % 3 else {}
+    )

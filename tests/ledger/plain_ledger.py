@@ -24,6 +24,7 @@ class PlainLedger:
         self.public: dict[tuple[str, str], Value] = {}
         self.private_values: dict[tuple[str, str, str], Value] = {}
         self.writes: dict[tuple[str, str], list[tuple[Version, bytes | None]]] = {}
+        self.key_metadata: dict[tuple[str, ...], dict[str, bytes]] = {}
 
     def copy(self) -> PlainLedger:
         return copy.deepcopy(self)
@@ -45,6 +46,21 @@ class PlainLedger:
     def private(self, namespace: str, collection: str, key: str) -> bytes | None:
         found = self.private_values.get((namespace, collection, key))
         return found.value if found else None
+
+    def private_range(self, namespace: str, collection: str, start: str, end: str) -> Iterator[tuple[str, bytes]]:
+        keys = [key for name, within, key in self.private_values if (name, within) == (namespace, collection)]
+        for key in sorted(keys, key=str.encode):
+            if key >= start and (not end or key < end):
+                yield key, self.private_values[namespace, collection, key].value
+
+    def metadata(self, namespace: str, key: str) -> Mapping[str, bytes]:
+        return self.key_metadata.get((namespace, key), {})
+
+    def hashed_metadata(self, namespace: str, collection: str, key_hash: bytes) -> Mapping[str, bytes]:
+        for name, within, key in self.private_values:
+            if (name, within) == (namespace, collection) and sha256(key.encode()).digest() == key_hash:
+                return self.key_metadata.get((name, within, key), {})
+        return {}
 
     def history(self, namespace: str, key: str) -> Iterator[tuple[Version, str, int, bytes | None]]:
         for version, value in reversed(self.writes.get((namespace, key), [])):
@@ -96,12 +112,27 @@ class PlainLedger:
                 self.public.pop((name, key), None)
                 if value:
                     self.public[name, key] = Value(value, version)
+                else:
+                    self.key_metadata.pop((name, key), None)
+            for key, metadata in content.metadata.items():
+                if (name, key) in self.public:
+                    touched.add((name, key))
+                    self.public[name, key] = Value(self.public[name, key].value, version)
+                    self.key_metadata[name, key] = dict(metadata)
             for collection, inner in content.collections.items():
                 for key, write in inner.writes.items():
                     touched.add((name, collection, key))
                     self.private_values.pop((name, collection, key), None)
                     if write.value:
                         self.private_values[name, collection, key] = Value(write.value, version)
+                    else:
+                        self.key_metadata.pop((name, collection, key), None)
+                for key, metadata in inner.metadata.items():
+                    place = (name, collection, key)
+                    if place in self.private_values:
+                        touched.add(place)
+                        self.private_values[place] = Value(self.private_values[place].value, version)
+                        self.key_metadata[place] = dict(metadata)
 
 
 def _version(value: Value | None) -> Version | None:

@@ -16,7 +16,7 @@ from healthchain.ledger.private import PrivateDataMissing
 from healthchain.ledger.simulate import Simulator
 from healthchain.ledger.state import hashed_key, state_key, unpack_version
 from healthchain.ledger.view import Value
-from healthchain.wire.rwset import CollectionSet, NamespaceSet, RangeQuery, Version
+from healthchain.wire.rwset import CollectionSet, NamespaceSet, RangeQuery, Version, encode_metadata
 from healthchain.wire.transaction import Action, NamespaceAction, RangeRead, decode_action, decode_header
 
 from .chain_builder import COLLECTION, TOY, Consortium, Transaction, simulate, unsigned
@@ -32,12 +32,20 @@ class Tables:
     def __init__(self) -> None:
         self.state: dict[bytes, tuple[int, bytes]] = {}
         self.hashed: dict[bytes, tuple[int, bytes]] = {}
+        self.metadata: dict[bytes, bytes] = {}
+        self.hashed_metadata: dict[bytes, bytes] = {}
 
     def version(self, key: bytes) -> int | None:
         return self.state[key][0] if key in self.state else None
 
     def hashed_version(self, key: bytes) -> int | None:
         return self.hashed[key][0] if key in self.hashed else None
+
+    def metadata_of(self, key: bytes) -> bytes | None:
+        return self.metadata.get(key)
+
+    def hashed_metadata_of(self, key: bytes) -> bytes | None:
+        return self.hashed_metadata.get(key)
 
     def range_versions(self, start: bytes, end: bytes) -> Iterator[tuple[bytes, int]]:
         return ((key, self.state[key][0]) for key in sorted(self.state) if start <= key < end)
@@ -51,6 +59,18 @@ class Tables:
             self.hashed.pop(key, None)
             if write.value_hash is not None:
                 self.hashed[key] = (version, write.value_hash)
+        for key, version in outcome.renewed.items():
+            self.state[key] = (version, self.state[key][1])
+        for key, version in outcome.hashed_renewed.items():
+            self.hashed[key] = (version, self.hashed[key][1])
+        for kept, changed in (
+            (self.metadata, outcome.metadata),
+            (self.hashed_metadata, outcome.hashed_metadata),
+        ):
+            for key, (_, encoded) in changed.items():
+                kept.pop(key, None)
+                if encoded is not None:
+                    kept[key] = encoded
 
 
 def decoded(written: Written) -> Effects:
@@ -86,9 +106,18 @@ def assert_same(plain: PlainLedger, tables: Tables) -> None:
         hashed_key(name, collection, sha256(key.encode()).digest()): (v.version, sha256(v.value).digest())
         for (name, collection, key), v in plain.private_values.items()
     }
+    kept = {place: one for place, one in plain.key_metadata.items() if one}
+    assert tables.metadata == {
+        state_key(*place): encode_metadata(one) for place, one in kept.items() if len(place) == 2
+    }
+    assert tables.hashed_metadata == {
+        hashed_key(place[0], place[1], sha256(place[2].encode()).digest()): encode_metadata(one)
+        for place, one in kept.items()
+        if len(place) == 3
+    }
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(BLOCKS)
 def test_random_blocks_equal_the_plain_twin(blocks: Blocks) -> None:
     compared(blocks, crowded=False)
@@ -98,7 +127,7 @@ RANGE_OF_70 = Operation("range", 0, 12, 80)
 RANGE_OF_60 = Operation("range", 0, 12, 60)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(BLOCKS)
 @example([[(0, [RANGE_OF_70]), (0, [RANGE_OF_60]), (0, [Operation("put", 3, 0, 0)]), (0, [RANGE_OF_70])]])
 @example([[(0, [Operation("put", 0, 0, 0)])], [(1, [RANGE_OF_70])], [(1, [RANGE_OF_60])], [(0, [RANGE_OF_60])]])
@@ -107,14 +136,14 @@ def test_random_blocks_with_long_ranges_equal_the_plain_twin(blocks: Blocks) -> 
 
 
 @pytest.mark.fuzz
-@settings(max_examples=3000, deadline=None)
+@settings(max_examples=3000)
 @given(BLOCKS)
 def test_random_blocks_equal_the_plain_twin_for_long(blocks: Blocks) -> None:
     compared(blocks, crowded=False)
     compared(blocks, crowded=True)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(blocks=BLOCKS)
 def test_a_real_ledger_equals_the_plain_twin(
     blocks: Blocks, consortium: Consortium, tmp_path_factory: pytest.TempPathFactory
@@ -133,7 +162,9 @@ def test_a_real_ledger_equals_the_plain_twin(
             run = run_of(operations, b"%d" % number)
             made.append(consortium.transaction(view, run))
             written.append(simulate(view, run).namespaces)
-        assert consortium.commit(ledger, made) == plain.commit(number, written)
+        refused = after_metadata(written)
+        codes = plain.commit(number, [None if one in refused else written[one] for one in range(len(written))])
+        assert consortium.commit(ledger, made) == [10 if one in refused else code for one, code in enumerate(codes)]
         snapshots.append(plain.copy())
     assert_ledger_is(ledger, plain)
     ledger.close()
@@ -149,13 +180,39 @@ def assert_ledger_is(ledger: Ledger, plain: PlainLedger) -> None:
         assert found == [(version, value) for version, _, _, value in plain.history(name, key)]
     assert sum(1 for _ in ledger.state.items(b"hashed")) == len(plain.private_values)
     for (name, collection, key), value in plain.private_values.items():
-        assert ledger.hashed(name, collection, sha256(key.encode()).digest()) == Value(
-            sha256(value.value).digest(), value.version
-        )
+        digest = sha256(key.encode()).digest()
+        assert ledger.hashed(name, collection, digest) == Value(sha256(value.value).digest(), value.version)
+        assert ledger.hashed_metadata(name, collection, digest) == plain.hashed_metadata(name, collection, digest)
         try:
             assert ledger.private(name, collection, key) == value.value
         except PrivateDataMissing:
             pytest.fail("a private value that was handed out is not held")
+    assert list(ledger.private_range(TOY, COLLECTION, "aa", "k9")) == list(
+        plain.private_range(TOY, COLLECTION, "aa", "k9")
+    )
+    for name, key in plain.public:
+        assert ledger.metadata(name, key) == plain.metadata(name, key)
+    kept = sum(1 for table in (b"metadata", b"hashed_metadata") for _ in ledger.state.items(table))
+    assert kept == sum(1 for one in plain.key_metadata.values() if one)
+
+
+def after_metadata(block: Sequence[Written]) -> set[int]:
+    """Transactions that write what an earlier one of the block, not refused so itself, wrote the metadata of."""
+    changed: set[tuple[str, ...]] = set()
+    refused = set()
+    for index, written in enumerate(block):
+        metadata, values = set(), set()
+        for name, content in written.items():
+            values |= {(name, key) for key in content.writes}
+            metadata |= {(name, key) for key in content.metadata}
+            for collection, inner in content.collections.items():
+                values |= {(name, collection, key) for key in inner.writes}
+                metadata |= {(name, collection, key) for key in inner.metadata}
+        if changed & (values | metadata):
+            refused.add(index)
+        else:
+            changed |= metadata
+    return refused
 
 
 def conflict(first: NamespaceSet, second: NamespaceSet) -> list[int]:
@@ -178,6 +235,7 @@ def conflict(first: NamespaceSet, second: NamespaceSet) -> list[int]:
 
 AT = Version(1, 0)
 PUT_A = NamespaceSet(writes={"a": b"y"})
+MARK_A = NamespaceSet(metadata={"a": {"m": b"y"}})
 NOTHING = NamespaceSet()
 WHOLE = RangeQuery("a", "d", True, [("a", AT), ("b", AT), ("c", AT)])
 HALF = RangeQuery("a", "b", False, [("a", AT), ("b", AT)])
@@ -209,6 +267,14 @@ CONFLICTS = [
     (NOTHING, collection(reads={"p": AT}), VALID),
     (NOTHING, collection(reads={"p": None}), MVCC),
     (NOTHING, collection(reads={"q": AT}), MVCC),
+    (MARK_A, NamespaceSet(reads={"a": AT}), MVCC),
+    (MARK_A, NamespaceSet(reads={"b": AT}), VALID),
+    (MARK_A, NamespaceSet(ranges=[WHOLE]), PHANTOM),
+    (NamespaceSet(metadata={"x": {"m": b"y"}}), NamespaceSet(reads={"x": None}), VALID),
+    (NamespaceSet(metadata={"aa": {"m": b"y"}}), NamespaceSet(ranges=[WHOLE]), VALID),
+    (NamespaceSet(writes={"a": None}, metadata={"a": {"m": b"y"}}), NamespaceSet(ranges=[WHOLE]), PHANTOM),
+    (collection(metadata={"p": {"m": b"y"}}), collection(reads={"p": AT}), MVCC),
+    (collection(metadata={"q": {"m": b"y"}}), collection(reads={"q": None}), VALID),
 ]
 
 
@@ -237,6 +303,7 @@ def test_keys_that_the_database_refuses() -> None:
         for content in (
             NamespaceSet(reads={key: None}),
             NamespaceSet(writes={key: b"x"}),
+            NamespaceSet(metadata={key: {"m": b"x"}}),
             NamespaceSet(ranges=[RangeQuery(key, "", True, [])]),
         ):
             assert keys_fit(decoded({TOY: content})) == expected
@@ -245,7 +312,7 @@ def test_keys_that_the_database_refuses() -> None:
 
 def test_a_merkle_summary_of_few_results_is_not_what_an_endorser_records() -> None:
     read = RangeRead("a", "z", exhausted=True, encoded_results=b"", merkle=True)
-    action = NamespaceAction(TOY, (), (read,), (), ())
+    action = NamespaceAction(TOY, (), (read,), (), (), ())
     made = Action(TOY, "1", b"", (), (action,), None, 200)
     assert check(2, [effects(made)], [VALID], Tables()).codes == [PHANTOM]
 
@@ -260,6 +327,9 @@ def test_the_commit_hash_covers_every_write() -> None:
         (2, {TOY: NamespaceSet(writes={"b": b"y"})}, b""),
         (2, {TOY: NamespaceSet(writes={"a": None})}, b""),
         (2, {TOY: NamespaceSet(writes={"a": b"y", "b": b""})}, b""),
+        (2, {TOY: NamespaceSet(writes={"a": b"y"}, metadata={"a": {"m": b""}})}, b""),
+        (2, {TOY: NamespaceSet(writes={"a": b"y"}, metadata={"a": {"m": b"x"}})}, b""),
+        (2, {TOY: NamespaceSet(writes={"a": b"y"}, metadata={"a": {"n": b"x"}})}, b""),
     ]
     for number, written, previous in variants:
         outcome = check(number, [decoded(written)], [VALID], Tables())

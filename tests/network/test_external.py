@@ -187,10 +187,10 @@ WRONG_QUESTIONS = {
         chaincode_shim_pb2.GetState(key="k", collection="c"),
         "no col",
     ),
-    "a range of private data": (
+    "a range of a collection that is not declared": (
         Type.GET_STATE_BY_RANGE,
-        chaincode_shim_pb2.GetStateByRange(collection=ALL),
-        "ranges of",
+        chaincode_shim_pb2.GetStateByRange(collection="c"),
+        "no col",
     ),
     "a page of nothing": (Type.GET_STATE_BY_RANGE, chaincode_shim_pb2.GetStateByRange(metadata=b"\x12\x01k"), "page"),
     "a page that does not decode": (
@@ -200,7 +200,17 @@ WRONG_QUESTIONS = {
     ),
     "an iterator that there is not": (Type.QUERY_STATE_NEXT, chaincode_shim_pb2.QueryStateNext(id="7"), "not found"),
     "a rich query": (Type.GET_QUERY_RESULT, chaincode_shim_pb2.GetQueryResult(query="{}"), "rich"),
-    "a policy of a single key": (Type.PUT_STATE_METADATA, chaincode_shim_pb2.PutStateMetadata(key="k"), "single keys"),
+    "a policy of no key": (Type.PUT_STATE_METADATA, chaincode_shim_pb2.PutStateMetadata(), "must not be empty"),
+    "a policy in a collection that is not declared": (
+        Type.PUT_STATE_METADATA,
+        chaincode_shim_pb2.PutStateMetadata(key="k", collection="c"),
+        "no col",
+    ),
+    "metadata in a collection that is not declared": (
+        Type.GET_STATE_METADATA,
+        chaincode_shim_pb2.GetStateMetadata(key="k", collection="c"),
+        "no col",
+    ),
     "a chaincode that there is not": (Type.INVOKE_CHAINCODE, calling("other"), "no chaincode"),
     "a chaincode of another channel": (Type.INVOKE_CHAINCODE, calling("toy/other"), "one channel only"),
     "the contract": (Type.INVOKE_CHAINCODE, calling(CHAINCODE), "by clients only"),

@@ -13,6 +13,7 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
+from fabric_protos.msp.identities_pb2 import SerializedIdentity
 
 from healthchain.client.errors import CommitFailed, EndorseFailed, EvaluateFailed
 from healthchain.client.gateway import Connection
@@ -167,6 +168,50 @@ def test_private_data_its_hash_and_its_purge(folder: Path) -> None:
     run_served(folder, scenario)
 
 
+def test_ranges_of_private_data(folder: Path) -> None:
+    async def scenario(network: Network, north: Connection) -> None:
+        for key in ("b", "a", "c", "d"):
+            await do(north, "PutPrivate", SOME, key, value=key.encode())
+        await do(north, "Purge", SOME, "c")
+        assert await said(north, "PrivateRange", SOME, "", "") == [["a", "a"], ["b", "b"], ["d", "d"]]
+        assert await said(north, "PrivateRange", SOME, "b", "d") == [["b", "b"]]
+        with pytest.raises(EvaluateFailed, match="wrote cannot read ranges of private data"):
+            await text(north, "WriteAndPrivateRange", SOME)
+        state = Connection(network.gateway("state"), north.identity, TOPOLOGY.channel, TOY)
+        with pytest.raises(EvaluateFailed, match="does not hold"):
+            await text(state, "PrivateRange", SOME, "", "")
+
+    run_served(folder, scenario)
+
+
+def test_policies_of_single_keys(folder: Path) -> None:
+    """As the shim's own `KeyEndorsementPolicy` makes and reads them."""
+
+    async def scenario(network: Network, north: Connection) -> None:
+        await do(north, "Put", "k", "v")
+        await do(north, "PutPrivate", ALL, "p", value=b"v")
+        assert await said(north, "Required", "", "k") == []
+        await do(north, "Require", "", "k", '["PayerMSP", "StateMSP"]')
+        await do(north, "Require", ALL, "p", '["StateMSP"]')
+        assert await said(north, "Required", "", "k") == ["PayerMSP", "StateMSP"]
+        assert await said(north, "Required", ALL, "p") == ["StateMSP"]
+        assert await endorsers(network, north, "Put", "k", "w") == ["NorthMSP", "PayerMSP", "StateMSP"]
+        assert await endorsers(network, north, "Put", "other", "w") == ["NorthMSP", "SouthMSP", "PayerMSP"]
+        assert await endorsers(network, north, "DeletePrivate", ALL, "p") == ["NorthMSP", "StateMSP"]
+        await do(north, "Delete", "k")
+        assert await said(north, "Required", "", "k") == []
+        assert await endorsers(network, north, "Put", "k", "w") == ["NorthMSP", "SouthMSP", "PayerMSP"]
+
+    run_served(folder, scenario)
+
+
+async def endorsers(network: Network, north: Connection, *call: str) -> list[str]:
+    """Whom the gateway asked, of a transaction that is valid."""
+    await do(north, *call)
+    header = decode_header(network.peers["north"].ledger.block(network.height - 1).data.data[0])
+    return [SerializedIdentity.FromString(one.endorser).mspid for one in decode_action(header).endorsements]
+
+
 def test_who_calls_and_which_event(folder: Path) -> None:
     async def scenario(network: Network, north: Connection) -> None:
         who = await said(north, "Who")
@@ -207,9 +252,6 @@ def test_what_goes_wrong_fails_its_transaction_only(folder: Path) -> None:
     async def scenario(network: Network, north: Connection) -> None:
         with pytest.raises(EndorseFailed, match="the chaincode says no"):
             await north.submit("Throw")
-        assert await text(north, "GetPolicy", "k") == ""
-        with pytest.raises(EndorseFailed, match="no policies of single keys"):
-            await do(north, "SetPolicy", "k", "00")
         with pytest.raises(EvaluateFailed, match="no rich queries"):
             await text(north, "Query")
         many = [text(north, "Get", f"key {index}") for index in range(50)]

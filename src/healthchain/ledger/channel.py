@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from fabric_protos.common import common_pb2, policies_pb2
+from google.protobuf.message import DecodeError
 
 from healthchain.chaincode.membership import Membership
 from healthchain.identity.msp import MSP, Identity, IdentityRefused, Role
@@ -13,8 +14,9 @@ from healthchain.identity.policy import CompiledPolicy, PolicyMalformed, compile
 from healthchain.ledger.membership import Memberships, member_msps, orderers
 from healthchain.wire.block import quorum
 from healthchain.wire.channel import ChannelConfig, ChannelMalformed, Consenter, config_hash, read_genesis
-from healthchain.wire.lifecycle import ChaincodeDefinition
 
+POLICIES_MAX = 1000
+"""That are kept compiled: single keys may have policies of their own."""
 AS_FOUNDED: Mapping[str, Membership] = MappingProxyType({})
 
 
@@ -68,19 +70,20 @@ class Channel:
             self._ids[serialized] = self._consenter_id(serialized)
         return self._ids[serialized]
 
-    def endorsement_satisfied(self, definition: ChaincodeDefinition | None, endorsers: Sequence[Identity]) -> bool:
-        """The definition's signature policy, or (also for `_lifecycle`) the channel's: a majority of members' peers.
+    def endorsement_satisfied(self, policy: bytes | None, endorsers: Sequence[Identity]) -> bool:
+        """A pb(SignaturePolicyEnvelope), or None for the channel's policy: a majority of members' peers.
 
         `endorsers` are identities that `msps` knows: those of active members.
         """
-        if definition is None or definition.signature_policy is None:
+        if policy is None:
             endorsing = {one.msp_id for one in endorsers if one.role is Role.PEER}
             return len(endorsing) >= self.majority
-        encoded = definition.signature_policy
-        if encoded not in self._policies:
-            self._policies[encoded] = self._compiled(encoded)
-        policy = self._policies[encoded]
-        return policy is not None and policy.evaluate(endorsers)
+        if policy not in self._policies:
+            if len(self._policies) >= POLICIES_MAX:
+                self._policies.clear()
+            self._policies[policy] = self._compiled(policy)
+        compiled = self._policies[policy]
+        return compiled is not None and compiled.evaluate(endorsers)
 
     def _consenter_id(self, serialized: bytes) -> int | None:
         try:
@@ -93,7 +96,7 @@ class Channel:
         """None for a policy that makes no sense: nothing satisfies it. It may well name a suspended member."""
         try:
             return compile_policy(policies_pb2.SignaturePolicyEnvelope.FromString(encoded), self._known)
-        except PolicyMalformed:
+        except (PolicyMalformed, DecodeError, UnicodeDecodeError):
             return None
 
 

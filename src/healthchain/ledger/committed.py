@@ -8,10 +8,11 @@ from hashlib import sha256
 from fabric_protos.common import common_pb2
 
 from healthchain.ledger.mvcc import range_end
-from healthchain.ledger.private import PrivateDataMissing, decode_body
+from healthchain.ledger.private import PrivateDataMissing, PrivateValue, decode_body
 from healthchain.ledger.segments import LogCorrupted, SegmentedLog
 from healthchain.ledger.state import (
     NOWHERE,
+    HashedEntry,
     StateReader,
     TransactionEntry,
     hashed_key,
@@ -19,7 +20,7 @@ from healthchain.ledger.state import (
     unpack_version,
 )
 from healthchain.ledger.view import Value
-from healthchain.wire.rwset import Version
+from healthchain.wire.rwset import Version, decode_metadata
 from healthchain.wire.transaction import decode_action, decode_header
 
 
@@ -49,10 +50,28 @@ class Committed:
         entry = self._reader.hashed(hashed_key(namespace, collection, key_hash))
         return None if entry is None else Value(entry.value_hash, unpack_version(entry.version))
 
+    def metadata(self, namespace: str, key: str) -> dict[str, bytes]:
+        return decode_metadata(self._reader.metadata(state_key(namespace, key)) or b"")
+
+    def hashed_metadata(self, namespace: str, collection: str, key_hash: bytes) -> dict[str, bytes]:
+        return decode_metadata(self._reader.hashed_metadata(hashed_key(namespace, collection, key_hash)) or b"")
+
     def private(self, namespace: str, collection: str, key: str) -> bytes | None:
         entry = self._reader.hashed(hashed_key(namespace, collection, sha256(key.encode()).digest()))
-        if entry is None:
-            return None
+        return None if entry is None else self._private_value(entry).value
+
+    def private_range(self, namespace: str, collection: str, start: str, end: str) -> Iterator[tuple[str, bytes]]:
+        """Reads the whole collection: the tables know hashes of keys only, so that a purge leaves no key behind."""
+        first, last = start.encode(), end.encode()
+        found = []
+        for entry in self._reader.hashed_entries(hashed_key(namespace, collection, b"")):
+            key = self._private_value(entry).key.encode()
+            if first <= key and (not end or key < last):
+                found.append((key, entry))
+        for key, entry in sorted(found):
+            yield key.decode(), self._private_value(entry).value
+
+    def _private_value(self, entry: HashedEntry) -> PrivateValue:
         if entry.location == NOWHERE:
             raise PrivateDataMissing(
                 "this peer does not hold a private value whose hash is committed: ask another peer"
@@ -62,7 +81,7 @@ class Committed:
             raise LogCorrupted("a private value is not whole on this peer: run `healthchain verify`")
         if found.body is None:
             raise PrivateDataMissing("a private value was purged by a block after the state that was read: ask again")
-        return decode_body(found.body).value
+        return decode_body(found.body)
 
     def history(self, namespace: str, key: str) -> Iterator[tuple[Version, str, int, bytes | None]]:
         name = state_key(namespace, key)
@@ -79,7 +98,8 @@ class Committed:
                 if one.name == namespace
                 for written_key, value in one.writes
             }
-            yield version, header.tx_id, header.timestamp_ns // 1_000_000, written.get(key)
+            if key in written:  # if not, the transaction wrote its metadata
+                yield version, header.tx_id, header.timestamp_ns // 1_000_000, written[key]
 
     def block(self, number: int) -> common_pb2.Block:
         """Raises IndexError for a block not yet there and LogCorrupted for one that is not whole."""
@@ -87,6 +107,9 @@ class Committed:
         if location is None:
             raise IndexError(f"block {number} is not on this ledger, whose height is {self.height}")
         return common_pb2.Block.FromString(self.block_log.read(location[0]))
+
+    def block_number(self, header_hash: bytes) -> int | None:
+        return self._reader.block_number(header_hash)
 
     def transaction(self, tx_id: str) -> TransactionEntry | None:
         """Where a transaction was committed and with which code; for a repeated id the first commit counts."""

@@ -6,7 +6,7 @@ The rules are the ledger's (`quorum`, `validate`, `mvcc`), which are pure; nothi
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 
@@ -21,7 +21,16 @@ from healthchain.ledger.membership import read_memberships
 from healthchain.ledger.mvcc import Outcome, check
 from healthchain.ledger.quorum import BlockRefused, block_signature_checks, check_link
 from healthchain.ledger.recovery import decode_block
-from healthchain.ledger.state import BLOCK, TRANSACTION, TX_BITS, U64, history_prefix, state_key, unpack_version
+from healthchain.ledger.state import (
+    BLOCK,
+    TRANSACTION,
+    TX_BITS,
+    U64,
+    history_prefix,
+    namespace_of,
+    state_key,
+    unpack_version,
+)
 from healthchain.ledger.validate import NO_FATE, Decoded, SignatureCheck, preliminary_codes
 from healthchain.ledger.view import Value
 from healthchain.wire.block import commit_hash, header_hash, transaction_codes
@@ -45,9 +54,13 @@ class Rebuilt:
     commit_hashes: list[bytes] = field(default_factory=list)
     transaction_count: int = 0
     state: dict[bytes, bytes] = field(default_factory=dict)  # key -> version u64, SHA-256(value)
+    metadata: dict[bytes, bytes] = field(default_factory=dict)
+    hashed_metadata: dict[bytes, bytes] = field(default_factory=dict)
+    keyed_namespaces: set[str] = field(default_factory=set)
     history: set[bytes] = field(default_factory=set)
     transactions: dict[bytes, bytes] = field(default_factory=dict)
     blocks: list[bytes] = field(default_factory=list)
+    block_hashes: dict[bytes, bytes] = field(default_factory=dict)
     definitions: dict[str, ChaincodeDefinition] = field(default_factory=dict)
     _rules: dict[bytes, Value] = field(default_factory=dict)
     _sorted: list[bytes] = field(default_factory=list)
@@ -71,6 +84,12 @@ class Rebuilt:
             if version is not None:
                 yield self._sorted[index], version
 
+    def metadata_of(self, key: bytes) -> bytes | None:
+        return self.metadata.get(key)
+
+    def hashed_metadata_of(self, key: bytes) -> bytes | None:
+        return self.hashed_metadata.get(key)
+
     # ledger.RulesState
 
     def get(self, namespace: str, key: str) -> Value | None:
@@ -87,10 +106,24 @@ class Rebuilt:
             self.history.add(history_prefix(key) + U64.pack(version))
         for key, (version, value) in outcome.state.items():
             self._write(key, version, value)
+        for key, version in outcome.renewed.items():
+            before = self.state[key]
+            self.history.add(history_prefix(key) + before[: U64.size])
+            self.state[key] = U64.pack(version) + before[U64.size :]
         self.private.apply(outcome.hashed)
+        self.private.renew(outcome.hashed_renewed)
+        self._set_metadata(self.metadata, outcome.metadata)
+        self._set_metadata(self.hashed_metadata, outcome.hashed_metadata)
         if changes_rules(outcome.state):
             self.definitions = read_definitions(self)
             self.channel = self.channel.following(read_memberships(self))
+
+    def _set_metadata(self, table: dict[bytes, bytes], written: Mapping[bytes, tuple[int, bytes | None]]) -> None:
+        for key, (_, encoded) in written.items():
+            table.pop(key, None)
+            if encoded is not None:
+                table[key] = encoded
+                self.keyed_namespaces.add(namespace_of(key))
 
     def _write(self, key: bytes, version: int, value: bytes | None) -> None:
         before = self.state.pop(key, None)
@@ -189,6 +222,7 @@ def _apply(block: common_pb2.Block, frame: Frame, rebuilt: Rebuilt, findings: Fi
     rebuilt.commit_hashes.append(committed)
     rebuilt.transaction_count += len(decoded)
     rebuilt.tip_hash = header_hash(block)
+    rebuilt.block_hashes[rebuilt.tip_hash] = U64.pack(number)
 
 
 def _preliminary(number: int, decoded: Sequence[Decoded], rebuilt: Rebuilt) -> list[int]:
@@ -209,6 +243,7 @@ def _preliminary(number: int, decoded: Sequence[Decoded], rebuilt: Rebuilt) -> l
         rebuilt.channel,
         rebuilt.definitions,
         lambda tx_id: bytes.fromhex(tx_id) in rebuilt.transactions,
+        rebuilt,
     )
 
 

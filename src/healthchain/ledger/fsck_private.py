@@ -76,6 +76,12 @@ class PrivateLog:
             else:
                 self._write(key, version, write.value_hash)
 
+    def renew(self, versions: Mapping[bytes, int]) -> None:
+        """Of keys whose metadata was written."""
+        for key, version in versions.items():
+            _, value_hash, location = HASHED.unpack(self.hashed[key])
+            self.hashed[key] = HASHED.pack(version, value_hash, location)
+
     def _purge(self, key: bytes, version: int) -> None:
         self._held.pop(key, None)
         for earlier in self._live.pop(key, []):

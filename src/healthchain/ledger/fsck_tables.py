@@ -56,9 +56,12 @@ def _expected(rebuilt: Rebuilt, private: PrivateLog) -> dict[bytes, dict[bytes, 
         rebuilt.state,
         private.hashed,
         private.orphans,
+        rebuilt.metadata,
+        rebuilt.hashed_metadata,
         dict.fromkeys(rebuilt.history, b""),
         rebuilt.transactions,
         {U64.pack(number): row for number, row in enumerate(rebuilt.blocks)},
+        rebuilt.block_hashes,
         meta,
     )
     return dict(zip(TABLES, tables, strict=True))
@@ -90,6 +93,8 @@ class _Comparison:
             value = value[:_LENGTH] + sha256(value[_LENGTH:]).digest()
         elif table == b"hashed":
             self._add_to_digest(key, value[: HASHED.size - _LENGTH])
+        elif table in (b"metadata", b"hashed_metadata"):
+            self._add_to_digest(key, value)
         elif table == b"meta" and key == b"height" and len(value) == _LENGTH:
             self.height = U64.unpack(value)[0]
         left = self._left[table]

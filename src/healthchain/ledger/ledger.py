@@ -32,6 +32,7 @@ from healthchain.ledger.state import (
     HashedEntry,
     StateStore,
     history_prefix,
+    namespace_of,
     state_key,
 )
 from healthchain.ledger.validate import NO_FATE, Decoded
@@ -61,7 +62,6 @@ class Commit:
 
     ledger: Ledger
     number: int
-    header_hash: bytes
     codes: Sequence[int]
     encoded_block: bytes
     private_entries: Sequence[tuple[int, int, bytes]]
@@ -120,6 +120,7 @@ class Ledger(Committed):
         self.state = StateStore(folder / "state")
         super().__init__(self.state, block_log, private_log)
         self.definitions: dict[str, ChaincodeDefinition] = {}
+        self.keyed_namespaces = self.state.namespaces_with_metadata()
         self.tip_hash = b""
 
     @contextlib.contextmanager
@@ -178,6 +179,16 @@ class Ledger(Committed):
         for key, _, version in self.state.range(start, end):
             yield key, version
 
+    def metadata_of(self, key: bytes) -> bytes | None:
+        return self.state.metadata(key) if self._may_have_metadata(key) else None
+
+    def hashed_metadata_of(self, key: bytes) -> bytes | None:
+        return self.state.hashed_metadata(key) if self._may_have_metadata(key) else None
+
+    def _may_have_metadata(self, key: bytes) -> bool:
+        """Nothing is looked up for chaincodes that have none (privacyenabledstate/optimization.go)."""
+        return bool(self.keyed_namespaces) and namespace_of(key) in self.keyed_namespaces
+
     # Commit
 
     def prepare(
@@ -197,29 +208,43 @@ class Ledger(Committed):
         outcome = Outcome(codes=list(transaction_codes(block)))
         for index, (transaction, code) in enumerate(zip(decoded, outcome.codes, strict=True)):
             if code == Code.VALID and transaction.effects is not None:
-                outcome.write(block.header.number << TX_BITS | index, transaction.effects)
+                outcome.write(block.header.number << TX_BITS | index, transaction.effects, self)
         return self._commit(block, decoded, outcome, bodies)
 
     def _commit(self, block: common_pb2.Block, decoded: Sequence[Decoded], outcome: Outcome, bodies: Bodies) -> Commit:
         number = block.header.number
         commit_hash = chained_commit_hash(outcome, self.state.commit_hash)
+        state = {**outcome.state, **self._renewed(outcome)} if outcome.renewed else outcome.state
         update = BlockUpdate(
             number=number,
+            header_hash=header_hash(block),
             block_location=NOWHERE,
             private_location=NOWHERE,
             commit_hash=commit_hash,
-            state=outcome.state,
-            old_versions={key: self._old_version(key, outcome) for key in outcome.state},
+            state=state,
+            old_versions={key: self._old_version(key, outcome) for key in state},
             hashed={},
             orphans={},
+            metadata={key: encoded for key, (_, encoded) in outcome.metadata.items()},
+            hashed_metadata={key: encoded for key, (_, encoded) in outcome.hashed_metadata.items()},
             transactions=self._transactions(decoded, outcome.codes),
             history=[history_prefix(key) + U64.pack(version) for key, version in outcome.overwritten],
         )
-        commit = Commit(self, number, header_hash(block), outcome.codes, b"", [], [], [], update)
+        commit = Commit(self, number, outcome.codes, b"", [], [], [], update)
         self._plan_private(outcome.hashed, bodies, commit)
+        self._renew_hashed(outcome, commit)
         put_commit(block, outcome.codes, commit_hash)
         commit.encoded_block = block.SerializeToString()
         return commit
+
+    def _renewed(self, outcome: Outcome) -> dict[bytes, tuple[int, bytes | None]]:
+        """Rows whose value stays, with their new versions."""
+        rows: dict[bytes, tuple[int, bytes | None]] = {}
+        for key, version in outcome.renewed.items():
+            found = self.state.get(key)
+            assert found is not None
+            rows[key] = (version, found[0])
+        return rows
 
     def _old_version(self, key: bytes, outcome: Outcome) -> int | None:
         return outcome.committed[key] if key in outcome.committed else self.state.version(key)
@@ -265,6 +290,15 @@ class Ledger(Committed):
         commit.private_entries, commit.private_keys, commit.erase = entries, keys, erase
         commit.update.hashed, commit.update.orphans = hashed, orphans
 
+    def _renew_hashed(self, outcome: Outcome, commit: Commit) -> None:
+        """The value, and where it is, stay; it was written when its entry in the private log says."""
+        renewed = {}
+        for key, version in outcome.hashed_renewed.items():
+            entry = commit.update.hashed[key] if key in commit.update.hashed else self.state.hashed(key)
+            assert entry is not None
+            renewed[key] = entry._replace(version=version)
+        commit.update.hashed = {**commit.update.hashed, **renewed}
+
     def _held(self, key: bytes) -> tuple[int, bool]:
         """Where the newest value that this peer holds of a private key is, and whether that is an orphan."""
         existing = self.state.hashed(key)
@@ -293,7 +327,9 @@ class Ledger(Committed):
             hashed[key] = entry._replace(location=location)
         commit.update.hashed = hashed
         self.state.apply(commit.update)
-        self.tip_hash = commit.header_hash
+        self.tip_hash = commit.update.header_hash
+        for keys in (commit.update.metadata, commit.update.hashed_metadata):
+            self.keyed_namespaces.update(namespace_of(key) for key in keys)
         if changes_rules(commit.update.state):
             self.load_rules()
 
@@ -346,6 +382,10 @@ def chained_commit_hash(outcome: Outcome, previous: bytes) -> bytes:
     for key in sorted(outcome.hashed):
         version, write = outcome.hashed[key]
         parts += (_framed(key), version.to_bytes(8, "big"), bytes((write.purge,)), write.value_hash or b"")
+    for mark, table in ((b"metadata", outcome.metadata), (b"hashed metadata", outcome.hashed_metadata)):
+        for key in sorted(table):
+            version, encoded = table[key]
+            parts += (mark, _framed(key), version.to_bytes(8, "big"), _framed(encoded or b""))
     digest.update(b"".join(parts))
     digest.update(previous)
     return digest.digest()

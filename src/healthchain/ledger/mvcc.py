@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import NamedTuple, Protocol
 
 from healthchain.ledger.state import (
@@ -45,6 +46,15 @@ class Effects(NamedTuple):
     reads: tuple[Reads, ...]
     writes: tuple[tuple[bytes, bytes | None], ...]
     hashed_writes: tuple[tuple[bytes, PrivateHashWrite], ...]
+    metadata: tuple[tuple[bytes, bytes | None], ...] = ()
+    hashed_metadata: tuple[tuple[bytes, bytes | None], ...] = ()
+
+    def keys(self) -> Iterator[bytes]:
+        """Of the table `state` and what goes with it, that are written."""
+        return chain((key for key, _ in self.writes), (key for key, _ in self.metadata))
+
+    def hashed_keys(self) -> Iterator[bytes]:
+        return chain((key for key, _ in self.hashed_writes), (key for key, _ in self.hashed_metadata))
 
 
 class CommittedVersions(Protocol):
@@ -53,42 +63,94 @@ class CommittedVersions(Protocol):
     def version(self, key: bytes) -> int | None: ...
     def hashed_version(self, key: bytes) -> int | None: ...
     def range_versions(self, start: bytes, end: bytes) -> Iterator[tuple[bytes, int]]: ...
+    def metadata_of(self, key: bytes) -> bytes | None: ...
+    def hashed_metadata_of(self, key: bytes) -> bytes | None: ...
 
 
 @dataclass(slots=True)
 class Outcome:
-    """The block's codes, and the last write of each key by its valid transactions: key -> (packed version, write)."""
+    """The block's codes, and the last write of each key by its valid transactions: key -> (packed version, write).
+
+    `renewed` are keys whose value stays as it was before the block, and which get a new version, for their metadata was
+    written; `hashed_renewed` those whose metadata was written after the value, if that was written at all.
+    """
 
     codes: list[int] = field(default_factory=list)
     state: dict[bytes, tuple[int, bytes | None]] = field(default_factory=dict)
     hashed: dict[bytes, tuple[int, PrivateHashWrite]] = field(default_factory=dict)
+    metadata: dict[bytes, tuple[int, bytes | None]] = field(default_factory=dict)
+    hashed_metadata: dict[bytes, tuple[int, bytes | None]] = field(default_factory=dict)
+    renewed: dict[bytes, int] = field(default_factory=dict)
+    hashed_renewed: dict[bytes, int] = field(default_factory=dict)
     overwritten: list[tuple[bytes, int]] = field(default_factory=list)  # earlier writes of the block: history
     committed: dict[bytes, int | None] = field(default_factory=dict)  # versions looked up, before the block
 
-    def write(self, version: int, transaction: Effects) -> None:
-        """A valid transaction's writes, on top of those of the block's earlier ones."""
+    def write(self, version: int, transaction: Effects, committed: CommittedVersions) -> None:
+        """A valid transaction's writes, on top of those of the block's earlier ones.
+
+        A key that is deleted loses its metadata; one that is not there gets none (validation/tx_ops.go).
+        """
         for key, value in transaction.writes:
-            earlier = self.state.get(key)
-            if earlier is not None and earlier[0] != version:
-                self.overwritten.append((key, earlier[0]))
-            self.state[key] = (version, value)
+            self._write_value(key, version, value)
+            if value is None and (key in self.metadata or committed.metadata_of(key) is not None):
+                self.metadata[key] = (version, None)
         for key, write in transaction.hashed_writes:
             before = self.hashed.get(key)
             purge = write.purge or (before is not None and before[1].purge)
             self.hashed[key] = (version, PrivateHashWrite(write.value_hash, purge))
+            self.hashed_renewed.pop(key, None)
+            if write.value_hash is None and (
+                key in self.hashed_metadata or committed.hashed_metadata_of(key) is not None
+            ):
+                self.hashed_metadata[key] = (version, None)
+        for key, metadata in transaction.metadata:
+            self._write_metadata(key, version, metadata, committed)
+        for key, metadata in transaction.hashed_metadata:
+            written = self.hashed.get(key)
+            there = written[1].value_hash if written is not None else committed.hashed_version(key)
+            if there is not None:
+                self.hashed_metadata[key] = (version, metadata)
+                self.hashed_renewed[key] = version
+
+    def _write_value(self, key: bytes, version: int, value: bytes | None) -> None:
+        earlier = self.state.get(key)
+        if earlier is not None and earlier[0] != version:
+            self.overwritten.append((key, earlier[0]))
+        self.state[key] = (version, value)
+        self.renewed.pop(key, None)
+
+    def _write_metadata(self, key: bytes, version: int, metadata: bytes | None, committed: CommittedVersions) -> None:
+        """The value stays, and its version becomes this transaction's."""
+        if key not in self.state:
+            if committed.version(key) is None:
+                return
+            self.renewed[key] = version
+        else:
+            value = self.state[key][1]
+            if value is None:
+                return
+            self._write_value(key, version, value)
+        self.metadata[key] = (version, metadata)
 
 
 def effects(action: Action) -> Effects:
     reads, writes, hashed_writes = [], [], []
+    metadata: list[tuple[bytes, bytes | None]] = []
+    hashed_metadata: list[tuple[bytes, bytes | None]] = []
     for namespace in action.namespaces:
         reads.append(_reads(namespace))
         writes += [(state_key(namespace.name, key), value) for key, value in namespace.writes]
+        metadata += [(state_key(namespace.name, key), value) for key, value in namespace.metadata]
         for collection in namespace.collections:
             hashed_writes += [
                 (hashed_key(namespace.name, collection.name, w.key_hash), PrivateHashWrite(w.value_hash, w.purge))
                 for w in collection.writes
             ]
-    return Effects(tuple(reads), tuple(writes), tuple(hashed_writes))
+            hashed_metadata += [
+                (hashed_key(namespace.name, collection.name, key_hash), value)
+                for key_hash, value in collection.metadata
+            ]
+    return Effects(tuple(reads), tuple(writes), tuple(hashed_writes), tuple(metadata), tuple(hashed_metadata))
 
 
 def _reads(namespace: NamespaceAction) -> Reads:
@@ -115,7 +177,7 @@ def _packed(version: Version | None) -> int | None:
 
 def keys_fit(transaction: Effects) -> bool:
     """Whether the state database can be asked for all that a transaction names; an honest endorser's fits."""
-    keys = [key for key, _ in (*transaction.writes, *transaction.hashed_writes)]
+    keys = [*transaction.keys(), *transaction.hashed_keys()]
     for namespace in transaction.reads:
         keys += [key for key, _ in (*namespace.public, *namespace.hashed)]
         keys += [prefix + query.start.encode() for prefix, query in namespace.ranges]
@@ -134,20 +196,22 @@ def check(
         code = _conflict(transaction, outcome, committed)
         outcome.codes.append(code)
         if code == Code.VALID:
-            outcome.write(number << TX_BITS | index, transaction)
+            outcome.write(number << TX_BITS | index, transaction, committed)
     return outcome
 
 
 def _conflict(transaction: Effects, outcome: Outcome, committed: CommittedVersions) -> int:
     for namespace in transaction.reads:
         for key, version in namespace.public:
-            if key in outcome.state or _committed_version(key, outcome, committed) != version:
+            if key in outcome.state or key in outcome.renewed:
+                return Code.MVCC_READ_CONFLICT
+            if _committed_version(key, outcome, committed) != version:
                 return Code.MVCC_READ_CONFLICT
         for prefix, query in namespace.ranges:
             if not _range_holds(prefix, query, outcome, committed):
                 return Code.PHANTOM_READ_CONFLICT
         for key, version in namespace.hashed:
-            if key in outcome.hashed or committed.hashed_version(key) != version:
+            if key in outcome.hashed or key in outcome.hashed_renewed or committed.hashed_version(key) != version:
                 return Code.MVCC_READ_CONFLICT
     return Code.VALID
 
@@ -171,6 +235,7 @@ def _range_holds(prefix: bytes, query: RangeRead, outcome: Outcome, committed: C
                 found.pop(key, None)
             else:
                 found[key] = version
+    found.update((key, version) for key, version in outcome.renewed.items() if start <= key < end)
     results: list[tuple[str, Version]] = [
         (key[len(prefix) :].decode(), unpack_version(found[key])) for key in sorted(found)
     ]

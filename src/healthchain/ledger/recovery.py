@@ -114,7 +114,7 @@ def _savepoint_holds(ledger: Ledger) -> bool:
     entry = ledger.block_log.entry(location[0])
     if entry is None or entry.body is None:
         raise LogCorrupted(f"block {number} is damaged on disk: run `healthchain verify`")
-    return entry.tag == number
+    return entry.tag == number and ledger.state.block_number(header_hash(_block(entry, number))) == number
 
 
 def _check_channel(ledger: Ledger, genesis: common_pb2.Block) -> None:

@@ -14,7 +14,7 @@ from hashlib import sha256
 from healthchain.chaincode.stub import MAX_CODE_POINT, Caller, Modification, composite_key
 from healthchain.errors import HealthChainError
 from healthchain.ledger.view import View
-from healthchain.wire.rwset import CollectionSet, NamespaceSet, PrivateWrite, RangeQuery, Version
+from healthchain.wire.rwset import CollectionSet, Metadata, NamespaceSet, PrivateWrite, RangeQuery, Version
 
 KEY_BYTES_MAX = 480  # the state database's limit, less its namespace prefix
 SIMPLE_START = "\x01"
@@ -26,10 +26,13 @@ class SimulationFailed(HealthChainError):
 
 @dataclass(slots=True)
 class _Mode:
-    """Pages are not protected against phantoms, so a transaction that read any must not write, nor the reverse."""
+    """What reads pages or ranges of private data must not write, and vice versa: they are not protected from phantoms.
+
+    `unprotected` is what was read so.
+    """
 
     wrote: bool = False
-    paged: bool = False
+    unprotected: str = ""
 
 
 class Simulator:
@@ -66,15 +69,6 @@ class Simulator:
         foreign = self.namespaces.setdefault(namespace, NamespaceSet())
         foreign.reads[key] = found.version if found else None
         return found.value if found else None
-
-    @property
-    def written(self) -> frozenset[str]:
-        """Namespaces that this transaction would write."""
-        return frozenset(
-            name
-            for name, one in self.namespaces.items()
-            if one.writes or any(collection.writes for collection in one.collections.values())
-        )
 
     def calling(self, namespace: str, collections: frozenset[str]) -> Simulator:
         """For a chaincode that this one calls: the same transaction and read-write set; the callee's event is its own.
@@ -131,9 +125,7 @@ class Simulator:
 
         Not recorded, as in Fabric: only for transactions that write nothing.
         """
-        if self._mode.wrote:
-            raise SimulationFailed("a transaction that wrote cannot read pages: they are not protected at validation")
-        self._mode.paged = True
+        self._read_unprotected("pages")
         rows: list[tuple[str, bytes]] = []
         for key, found in self._view.range(self._namespace, _checked(start or SIMPLE_START), end and _checked(end)):
             if len(rows) == size:
@@ -152,6 +144,31 @@ class Simulator:
     def private_hash(self, collection: str, key: str) -> bytes | None:
         return self._record_private_read(collection, key)
 
+    def range_private(self, collection: str, start: str, end: str) -> Iterator[tuple[str, bytes]]:
+        """Keys from `start` to `end` (exclusive; "" is the last), as this peer holds them. Not recorded, as in Fabric.
+
+        Raises PrivateDataMissing where the peer lacks any value of the collection: nobody knows its key.
+        """
+        self._require_collection(collection)
+        self._read_unprotected("ranges of private data")
+        return self._view.private_range(self._namespace, collection, start and _checked(start), end and _checked(end))
+
+    def metadata(self, key: str) -> Mapping[str, bytes]:
+        """Of a key: name -> value. Recorded like a read of its value."""
+        self.get_state(key)
+        return self._view.metadata(self._namespace, key)
+
+    def put_metadata(self, key: str, metadata: Metadata) -> None:
+        """In place of what there is; without effect on a key that is not there. It makes a new version of the key."""
+        self._set.metadata[self._writable(key)] = metadata
+
+    def private_metadata(self, collection: str, key: str) -> Mapping[str, bytes]:
+        self._record_private_read(collection, key)
+        return self._view.hashed_metadata(self._namespace, collection, sha256(key.encode()).digest())
+
+    def put_private_metadata(self, collection: str, key: str, metadata: Metadata) -> None:
+        self._collection(collection).metadata[self._writable(key)] = metadata
+
     def put_private(self, collection: str, key: str, value: bytes) -> None:
         self._collection(collection).writes[self._writable(key)] = PrivateWrite(key, value or None)
 
@@ -167,10 +184,17 @@ class Simulator:
         self.event = (name, payload)
 
     def _writable(self, key: str) -> str:
-        if self._mode.paged:
-            raise SimulationFailed("a transaction that read pages cannot write: they are not protected at validation")
+        if self._mode.unprotected:
+            raise SimulationFailed(
+                f"a transaction that read {self._mode.unprotected} cannot write: they are not protected at validation"
+            )
         self._mode.wrote = True
         return _checked(key)
+
+    def _read_unprotected(self, what: str) -> None:
+        if self._mode.wrote:
+            raise SimulationFailed(f"a transaction that wrote cannot read {what}: they are not protected at validation")
+        self._mode.unprotected = what
 
     def _record_private_read(self, collection: str, key: str) -> bytes | None:
         reads = self._collection(collection).reads
@@ -179,9 +203,12 @@ class Simulator:
         return found.value if found else None
 
     def _collection(self, name: str) -> CollectionSet:
+        self._require_collection(name)
+        return self._set.collections.setdefault(name, CollectionSet())
+
+    def _require_collection(self, name: str) -> None:
         if name not in self._collections:
             raise SimulationFailed("the chaincode definition has no collection of that name")
-        return self._set.collections.setdefault(name, CollectionSet())
 
 
 def _checked(key: str) -> str:

@@ -6,9 +6,12 @@
 | hashed | namespace 00 collection 00 SHA-256(key) | version u64, SHA-256(value), location u64 in the private log |
 | orphans | as hashed | location of the last value that this peer holds of a private key whose current one it does not
 hold (deleted, or never received), for a later purge |
+| metadata | as state, of keys that have any | pb(KVMetadataWrite) without the key |
+| hashed_metadata | as hashed, of private keys that have any | pb(KVMetadataWrite) without the key |
 | history | SHA-256(namespace 00 key)[:16], version u64 | nothing: an earlier version of the key, or its deletion |
 | transactions | transaction id (32 bytes) | version u64, validation code u8 |
 | blocks | number u64 | location u64 in the block log, location u64 in the private log |
+| block_hashes | hash of the header | number u64 |
 | meta | "height", "commit_hash" | the savepoint: everything below this height is applied |
 
 A version is block << 20 | index of the transaction. Private values are never here: LMDB's freed pages keep old bytes.
@@ -35,10 +38,22 @@ TRANSACTION = struct.Struct(">QB")
 BLOCK = struct.Struct(">QQ")
 HASHED = struct.Struct(">Q32sQ")
 NOWHERE = 2**64 - 1  # a hashed value whose private value this peer does not hold
+HASH_BYTES = 32
 KEY_BYTES_MAX = 511  # LMDB's limit; it refuses even to look for a longer key
 MAP_BYTES = 1 << 40  # address space, not disk
 READERS_MAX = 4096  # snapshots at one time: one for each simulation that waits for a chaincode's service
-TABLES = (b"state", b"hashed", b"orphans", b"history", b"transactions", b"blocks", b"meta")
+TABLES = (
+    b"state",
+    b"hashed",
+    b"orphans",
+    b"metadata",
+    b"hashed_metadata",
+    b"history",
+    b"transactions",
+    b"blocks",
+    b"block_hashes",
+    b"meta",
+)
 
 
 class HashedEntry(NamedTuple):
@@ -58,6 +73,7 @@ class BlockUpdate:
     """All that one block changes in the tables; `old_versions` are those of keys in `state` that existed before."""
 
     number: int
+    header_hash: bytes
     block_location: int
     private_location: int
     commit_hash: bytes
@@ -65,6 +81,8 @@ class BlockUpdate:
     old_versions: Mapping[bytes, int | None]
     hashed: Mapping[bytes, HashedEntry | None]
     orphans: Mapping[bytes, int | None]
+    metadata: Mapping[bytes, bytes | None]
+    hashed_metadata: Mapping[bytes, bytes | None]
     transactions: Mapping[bytes, tuple[int, int]]
     history: list[bytes] = field(default_factory=list)
 
@@ -83,6 +101,11 @@ def state_key(namespace: str, key: str) -> bytes:
 
 def hashed_key(namespace: str, collection: str, key_hash: bytes) -> bytes:
     return f"{namespace}\x00{collection}\x00".encode() + key_hash
+
+
+def namespace_of(key: bytes) -> str:
+    """The inverse of `state_key` and `hashed_key`, as far as it goes."""
+    return key[: key.index(0)].decode()
 
 
 def history_prefix(key: bytes) -> bytes:
@@ -129,6 +152,34 @@ class StateReader:
         found = self._read.get(key, db=self._hashed)
         return None if found is None else HashedEntry(*HASHED.unpack(found))
 
+    def hashed_entries(self, prefix: bytes) -> Iterator[HashedEntry]:
+        """Of one collection, whose `hashed_key` without a hash is the prefix."""
+        with self._read.cursor(self._hashed) as cursor:
+            if not cursor.set_range(prefix):
+                return
+            for key, found in cursor:
+                if not key.startswith(prefix):
+                    return
+                yield HashedEntry(*HASHED.unpack(found))
+
+    def metadata(self, key: bytes) -> bytes | None:
+        return self._read.get(key, db=self._tables[b"metadata"])
+
+    def hashed_metadata(self, key: bytes) -> bytes | None:
+        return self._read.get(key, db=self._tables[b"hashed_metadata"])
+
+    def namespaces_with_metadata(self) -> set[str]:
+        """Found by leaping from one to the next."""
+        found: set[str] = set()
+        for table in (b"metadata", b"hashed_metadata"):
+            with self._read.cursor(self._tables[table]) as cursor:
+                there = cursor.first()
+                while there:
+                    name = namespace_of(cursor.key())
+                    found.add(name)
+                    there = cursor.set_range(f"{name}\x01".encode())
+        return found
+
     def orphan(self, key: bytes) -> int | None:
         found = self._read.get(key, db=self._tables[b"orphans"])
         return None if found is None else U64.unpack(found)[0]
@@ -155,6 +206,12 @@ class StateReader:
         """Locations of a block in the block log and of its private values in the private log."""
         found = self._read.get(U64.pack(number), db=self._tables[b"blocks"])
         return None if found is None else BLOCK.unpack(found)
+
+    def block_number(self, header_hash: bytes) -> int | None:
+        found = (
+            self._read.get(header_hash, db=self._tables[b"block_hashes"]) if len(header_hash) == HASH_BYTES else None
+        )
+        return None if found is None else U64.unpack(found)[0]
 
     def items(self, table: bytes) -> Iterator[tuple[bytes, bytes]]:
         with self._read.cursor(self._tables[table]) as cursor:
@@ -200,11 +257,14 @@ class StateStore(StateReader):
     def _apply_all(self, txn: lmdb.Transaction, update: BlockUpdate) -> None:
         self._apply_state(txn, update)
         self._apply_hashed(txn, update)
+        _change(txn, self._tables[b"metadata"], update.metadata)
+        _change(txn, self._tables[b"hashed_metadata"], update.hashed_metadata)
         version = update.number << TX_BITS
         rows = [(tx, TRANSACTION.pack(version | index, code)) for tx, (index, code) in update.transactions.items()]
         _put_sorted(txn, self._tables[b"transactions"], rows)
         location = BLOCK.pack(update.block_location, update.private_location)
         txn.put(U64.pack(update.number), location, db=self._tables[b"blocks"], append=True)
+        txn.put(update.header_hash, U64.pack(update.number), db=self._tables[b"block_hashes"])
         txn.put(b"height", U64.pack(update.number + 1), db=self._tables[b"meta"])
         txn.put(b"commit_hash", update.commit_hash, db=self._tables[b"meta"])
 
@@ -231,11 +291,8 @@ class StateStore(StateReader):
             else:
                 rows.append((key, HASHED.pack(*entry)))
         _put_sorted(txn, self._hashed, rows)
-        for key, location in update.orphans.items():
-            if location is None:
-                txn.delete(key, db=self._tables[b"orphans"])
-            else:
-                txn.put(key, U64.pack(location), db=self._tables[b"orphans"])
+        orphans = {key: None if one is None else U64.pack(one) for key, one in update.orphans.items()}
+        _change(txn, self._tables[b"orphans"], orphans)
 
     def sync(self) -> None:
         self._env.sync(True)
@@ -247,6 +304,14 @@ class StateStore(StateReader):
     def _renew(self) -> None:
         self._read.abort()
         self._read = self._env.begin(buffers=False)
+
+
+def _change(txn: lmdb.Transaction, table: lmdb._Database, rows: Mapping[bytes, bytes | None]) -> None:
+    for key, value in rows.items():
+        if value is None:
+            txn.delete(key, db=table)
+        else:
+            txn.put(key, value, db=table)
 
 
 def _put_sorted(txn: lmdb.Transaction, table: lmdb._Database, rows: list[tuple[bytes, bytes]]) -> None:

@@ -1,8 +1,9 @@
 """Validation of a block, in numbered steps, up to MVCC (which needs each peer's own state: see `mvcc`).
 
 Sources: Fabric core/common/validation/msgvalidation.go, core/committer/txvalidator/v20. All of this file is a pure
-function of the block, the channel's configuration, the chaincode definitions and the signatures' verdicts, so that a
-process which hosts several peers may do it once. The steps, for each transaction, and the codes they give:
+function of the block, the channel's configuration, the chaincode definitions, the metadata of keys and the signatures'
+verdicts, so that a process which hosts several peers may do it once. The steps, for each transaction, and the codes
+they give:
 
  1. the envelope and its headers decode (1, 2, 3, 255)
  2. the creator is a valid member of the channel and signed the envelope (4)
@@ -11,7 +12,8 @@ process which hosts several peers may do it once. The steps, for each transactio
  5. the transaction id is new, on the ledger and in this block (9)
  6. the chaincode is defined, and writes only where it may, itself or by calling others; all keys fit the state
     database (23, 24, 25)
- 7. valid endorsements satisfy the policy of every namespace written (10)
+ 7. valid endorsements satisfy the policy of every key written (10: `endorsing`), and no transaction of the block before
+    this one, valid up to here, wrote the metadata of a key that this one writes (10)
  8. what was read is still so (11, 12): `mvcc.check`
 """
 
@@ -25,6 +27,7 @@ from typing import NamedTuple
 from healthchain.identity.keys import signature_holds
 from healthchain.identity.msp import Identity, IdentityRefused
 from healthchain.ledger.channel import Channel
+from healthchain.ledger.endorsing import KeyMetadata, Written, required_policies
 from healthchain.ledger.membership import GOVERNING
 from healthchain.ledger.mvcc import Effects, effects, keys_fit
 from healthchain.ledger.simulate import KEY_BYTES_MAX
@@ -154,24 +157,56 @@ def preliminary_codes(
     channel: Channel,
     definitions: Definitions,
     is_known: Callable[[str], bool],
+    state: KeyMetadata,
 ) -> list[int]:
-    """Steps 2 to 7, given each signature's verdict and which transaction ids are on the ledger."""
+    """Steps 2 to 7, given each signature's verdict, which transaction ids are on the ledger, and keys' metadata."""
     codes = []
     seen: set[str] = set()
+    changed = _Changed()
     for transaction in decoded:
-        code = _code(transaction, verdict, channel, definitions)
+        code = _code(transaction, verdict, channel, definitions, state)
+        if code == Code.VALID and changed.touched_by(transaction):
+            code = Code.ENDORSEMENT_POLICY_FAILURE  # step 7
         if transaction.header is not None and code not in BEFORE_DUPLICATES:
             tx_id = transaction.header.tx_id
             if is_known(tx_id) or (code == Code.VALID and tx_id in seen):
                 code = Code.DUPLICATE_TXID  # step 5
             elif code == Code.VALID:
                 seen.add(tx_id)
+                changed.add(transaction)
         codes.append(code)
     return codes
 
 
+class _Changed:
+    """Keys whose metadata a transaction of the block writes: under which policy a later one writes them is not known.
+
+    That an earlier one fails at MVCC changes nothing (statebased/vpmanagerimpl.go).
+    """
+
+    def __init__(self) -> None:
+        self._keys: set[bytes] = set()
+        self._hashed: set[bytes] = set()
+
+    def add(self, transaction: Decoded) -> None:
+        written = transaction.effects
+        if written is not None:
+            self._keys.update(key for key, _ in written.metadata)
+            self._hashed.update(key for key, _ in written.hashed_metadata)
+
+    def touched_by(self, transaction: Decoded) -> bool:
+        written = transaction.effects
+        if written is None or not (self._keys or self._hashed):
+            return False
+        return not (self._keys.isdisjoint(written.keys()) and self._hashed.isdisjoint(written.hashed_keys()))
+
+
 def _code(
-    transaction: Decoded, verdict: Callable[[SignatureCheck], bool], channel: Channel, definitions: Definitions
+    transaction: Decoded,
+    verdict: Callable[[SignatureCheck], bool],
+    channel: Channel,
+    definitions: Definitions,
+    state: KeyMetadata,
 ) -> int:
     if transaction.creator is None:
         return transaction.code  # steps 1 and 2
@@ -187,31 +222,46 @@ def _code(
     if code != Code.VALID:
         return code  # step 6
     endorsers = [check.identity for check in transaction.endorsements if verdict(check)]
-    concerned = {action.chaincode, *(one.name for one in action.namespaces if one.writes or _collections_written(one))}
-    satisfied = all(channel.endorsement_satisfied(definitions.get(one), endorsers) for one in sorted(concerned))
+    required = required_policies(action.chaincode, map(_written, action.namespaces), definitions, state)
+    satisfied = all(channel.endorsement_satisfied(policy, endorsers) for policy in required)
     return Code.VALID if satisfied else Code.ENDORSEMENT_POLICY_FAILURE  # step 7
 
 
 def _writes_allowed(action: Action, definitions: Definitions) -> int:
     """Step 6. A chaincode writes its namespace, and those of others that it called; declared collections only.
 
-    The definitions' namespace and the governing one are written by their own transactions only.
+    The definitions' namespace and the governing one are written by their own transactions only, and no key of theirs
+    has a policy of its own: what decides on members is endorsed by a majority of them.
     """
     if action.chaincode not in definitions and action.chaincode != LIFECYCLE:
         return Code.INVALID_CHAINCODE
     callable_ = definitions.keys() - {LIFECYCLE, GOVERNING}
     for namespace in action.namespaces:
-        written = _collections_written(namespace)
-        if (namespace.writes or written) and namespace.name not in (action.chaincode, *callable_):
+        written = [one.name for one in namespace.collections if one.writes or one.metadata]
+        touched = namespace.writes or namespace.metadata or written
+        if touched and namespace.name not in (action.chaincode, *callable_):
+            return Code.ILLEGAL_WRITESET
+        if namespace.name in (LIFECYCLE, GOVERNING) and _metadata_written(namespace):
             return Code.ILLEGAL_WRITESET
         definition = definitions.get(namespace.name)
         if not {one.name for one in (definition.collections if definition else ())}.issuperset(written):
             return Code.ILLEGAL_WRITESET
-        for key, _ in namespace.writes:
+        for key, _ in (*namespace.writes, *namespace.metadata):
             if not 0 < len(key.encode()) <= KEY_BYTES_MAX:
                 return Code.INVALID_WRITESET
     return Code.VALID
 
 
-def _collections_written(namespace: NamespaceAction) -> list[str]:
-    return [one.name for one in namespace.collections if one.writes]
+def _metadata_written(namespace: NamespaceAction) -> bool:
+    return bool(namespace.metadata) or any(one.metadata for one in namespace.collections)
+
+
+def _written(namespace: NamespaceAction) -> Written:
+    return Written(
+        namespace.name,
+        [key for key, _ in (*namespace.writes, *namespace.metadata)],
+        {
+            one.name: [*(write.key_hash for write in one.writes), *(key for key, _ in one.metadata)]
+            for one in namespace.collections
+        },
+    )

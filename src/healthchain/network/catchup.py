@@ -45,6 +45,7 @@ def _copy_block(source: Ledger, holders: Sequence[Ledger], ledger: Ledger, msp_i
         ledger.channel,
         ledger.definitions,
         lambda tx_id: ledger.transaction(tx_id) is not None,
+        ledger,
     )
     # Whatever other peers hand over is taken only where the block's hashes confirm it.
     commit = ledger.prepare(block, decoded, codes, _handed(source, holders, ledger.height, msp_id))

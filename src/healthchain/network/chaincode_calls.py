@@ -81,6 +81,8 @@ class Calls:
                     self._delete(record.collection, record.key)
                 case WriteRecord.PURGE_PRIVATE_DATA:
                     self._simulator.purge_private(record.collection, record.key)
+                case WriteRecord.PUT_STATE_METADATA:
+                    self._put_metadata(record.collection, record.key, record.metadata)
                 case _:
                     raise SimulationFailed("a write in the batch is of a type that this peer does not know")
         return b""
@@ -88,7 +90,8 @@ class Calls:
     def get_state_by_range(self, payload: bytes) -> bytes:
         asked = decoded(chaincode_shim_pb2.GetStateByRange, payload)
         if asked.collection:
-            raise SimulationFailed("this peer does not read ranges of private data: keep an index in public state")
+            private = self._simulator.range_private(asked.collection, asked.startKey, asked.endKey)
+            return self._first(self._row(key, value) for key, value in private)
         if asked.metadata:
             return self._page(asked)
         return self._first(
@@ -96,12 +99,18 @@ class Calls:
         )
 
     def get_state_metadata(self, payload: bytes) -> bytes:
-        """No key has any: see `put_state_metadata`."""
-        decoded(chaincode_shim_pb2.GetStateMetadata, payload)
-        return chaincode_shim_pb2.StateMetadataResult().SerializeToString()
+        asked = decoded(chaincode_shim_pb2.GetStateMetadata, payload)
+        if asked.collection:
+            found = self._simulator.private_metadata(asked.collection, asked.key)
+        else:
+            found = self._simulator.metadata(asked.key)
+        entries = [chaincode_shim_pb2.StateMetadata(metakey=name, value=found[name]) for name in sorted(found)]
+        return chaincode_shim_pb2.StateMetadataResult(entries=entries).SerializeToString()
 
     def put_state_metadata(self, payload: bytes) -> bytes:
-        raise SimulationFailed("this network has no policies of single keys: only a chaincode has one")
+        asked = decoded(chaincode_shim_pb2.PutStateMetadata, payload)
+        self._put_metadata(asked.collection, asked.key, asked.metadata)
+        return b""
 
     def get_query_result(self, payload: bytes) -> bytes:
         raise SimulationFailed("this peer's state database has no rich queries, like Fabric's with LevelDB: use ranges")
@@ -146,6 +155,13 @@ class Calls:
             self._simulator.delete_private(collection, key)
         else:
             self._simulator.delete_state(key)
+
+    def _put_metadata(self, collection: str, key: str, entry: chaincode_shim_pb2.StateMetadata) -> None:
+        metadata = {entry.metakey: entry.value}
+        if collection:
+            self._simulator.put_private_metadata(collection, key, metadata)
+        else:
+            self._simulator.put_metadata(key, metadata)
 
     def _page(self, asked: chaincode_shim_pb2.GetStateByRange) -> bytes:
         """The bookmark is the key that the page starts with; the next page's is the answer's."""

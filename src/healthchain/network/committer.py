@@ -131,7 +131,7 @@ class Committer:
         return commits
 
     def _codes(self, checked: _Checked) -> list[int]:
-        """Before MVCC all peers answer alike: they have the same rules and know the same transactions."""
+        """Before MVCC all peers answer alike: they have the same rules and metadata, and know the same transactions."""
         first = self._peers[0].ledger
         return preliminary_codes(
             checked.decoded,
@@ -139,6 +139,7 @@ class Committer:
             self._channel,
             first.definitions,
             lambda tx_id: first.transaction(tx_id) is not None,
+            first,
         )
 
     def _apply(self, checked: _Checked, commits: Sequence[Commit]) -> None:

@@ -7,8 +7,12 @@ with a detail for each peer that refused or whose payload differs.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
 
+from healthchain.ledger.endorsing import Policy, Written, required_policies
 from healthchain.ledger.validate import SignatureCheck
 from healthchain.network.execution import ChaincodeFailed, entitled_collections
 from healthchain.network.peer import ChaincodeUnknown, Endorsed, Peer, ProposalRefused
@@ -16,6 +20,7 @@ from healthchain.network.signer import Signer
 from healthchain.wire.block import PrivateSets
 from healthchain.wire.gateway import ErrorDetail, GatewayError, Status
 from healthchain.wire.proposal import ParsedProposal
+from healthchain.wire.rwset import NamespaceSet
 from healthchain.wire.transaction import Endorsement
 
 FAILED = "failed to endorse transaction, see attached details for more info"
@@ -24,6 +29,37 @@ NO_LAYOUT = (
     "no combination of peers, of the collections' members if there is private data, satisfies the endorsement policies:"
     " name the endorsing organisations"
 )
+
+
+@dataclass(slots=True)
+class _Call:
+    """A proposal on its way from peer to peer, and what came of it."""
+
+    proposal: ParsedProposal
+    check: SignatureCheck
+    signature_holds: bool
+    answers: list[Endorsed] = field(default_factory=list)
+    endorsers: list[Peer] = field(default_factory=list)
+    details: list[ErrorDetail] = field(default_factory=list)
+    is_refused: bool = False
+
+    def take(self, peer: Peer, answer: Endorsed | str) -> None:
+        """Keep an answer that agrees with the first one; of any other, or a failure, why it does not count."""
+        if isinstance(answer, str):
+            said = answer
+        elif not answer.payload:
+            said = f"chaincode response {answer.response.status}, {answer.response.message}"
+            self.is_refused = self.is_refused or not self.answers  # the other peers would say the same
+        elif self.answers and answer.payload != self.answers[0].payload:
+            said = "ProposalResponsePayloads do not match"
+        else:
+            self.answers.append(answer)
+            self.endorsers.append(peer)
+            return
+        self.details.append(ErrorDetail(peer.name, peer.msp_id, said))
+
+    def failed(self) -> GatewayError:
+        return GatewayError(Status.ABORTED, TOO_FEW if self.answers else FAILED, self.details)
 
 
 class Endorsing:
@@ -52,58 +88,90 @@ class Endorsing:
         signature_holds: bool,
     ) -> tuple[bytes, list[Endorsement]]:
         """The agreed payload and its endorsements; hands the private values to the peers entitled to them."""
-        candidates = self._chosen(organizations) if organizations else self._ordered()
-        needed = len(candidates) if organizations else self._own.ledger.channel.majority
-        answers: list[Endorsed] = []
-        endorsers: list[Peer] = []
-        details: list[ErrorDetail] = []
-        for peer in candidates:
-            if answers and not organizations and not self._holds(peer, answers[0].private):
-                continue
-            try:
-                peer.admit(proposal, check, signature_holds=signature_holds)
-                peer.admit_for_ordering(proposal, check.identity)
-                answer = await peer.endorse(proposal, check)
-            except ChaincodeUnknown as unknown:
-                raise GatewayError(Status.FAILED_PRECONDITION, str(unknown)) from None
-            except (ProposalRefused, ChaincodeFailed) as refused:
-                details.append(ErrorDetail(peer.name, peer.msp_id, str(refused)))
-                continue
-            if not answer.payload:
-                said = f"chaincode response {answer.response.status}, {answer.response.message}"
-                details.append(ErrorDetail(peer.name, peer.msp_id, said))
-                if not answers:
-                    break  # the contract says no: the others would say the same
-                continue
-            if answers and answer.payload != answers[0].payload:
-                details.append(ErrorDetail(peer.name, peer.msp_id, "ProposalResponsePayloads do not match"))
-                continue
-            answers.append(answer)
-            endorsers.append(peer)
-            concerned = [proposal.chaincode, *sorted(answer.written)]
-            if all(self._enough(one, endorsers, needed, explicit=bool(organizations)) for one in concerned):
+        call = _Call(proposal, check, signature_holds)
+        if organizations:
+            chosen = self._chosen(organizations)
+            await self._ask(call, chosen)
+            if len(call.endorsers) < len(chosen):
+                raise call.failed()
+        else:
+            await self._satisfy_policies(call)
+        self.hand_out(proposal, check.identity.msp_id, call.answers[0].private)
+        payload = call.answers[0].payload
+        return payload, await self.signed(call.endorsers, payload)
+
+    async def _satisfy_policies(self, call: _Call) -> None:
+        """One peer first, whose answer says what is written; then those that the policies need, others where one fails.
+
+        Nobody but the collections' members need see the private values, so they only are asked. Raises GatewayError.
+        """
+        left = self._ordered()
+        while left and not call.answers and not call.is_refused:
+            await self._ask(call, [left.pop(0)])
+        if not call.answers:
+            raise call.failed()
+        first, ledger = call.answers[0], self._own.ledger
+        written = [_written(name, one) for name, one in first.namespaces.items()]
+        required = required_policies(call.proposal.chaincode, written, ledger.definitions, ledger)
+        left = [one for one in left if self._holds(one, first.private)]
+        while not self._satisfied(required, call.endorsers):
+            layout = self._layout(required, call.endorsers, left)
+            if not layout:
+                raise call.failed() if call.details else GatewayError(Status.FAILED_PRECONDITION, NO_LAYOUT)
+            await self._ask(call, layout)
+            left = [one for one in left if one not in layout]
+
+    def _layout(self, required: Collection[Policy], endorsers: Sequence[Peer], left: Sequence[Peer]) -> list[Peer]:
+        """As few of those left, in their order, as satisfy the policies with those that have endorsed; [] if none."""
+        layout: list[Peer] = []
+        for one in left:
+            layout.append(one)
+            if self._satisfied(required, [*endorsers, *layout]):
                 break
         else:
-            if answers and not details:
-                raise GatewayError(Status.FAILED_PRECONDITION, NO_LAYOUT)
-            raise GatewayError(Status.ABORTED, TOO_FEW if answers else FAILED, details)
-        if not answers:
-            raise GatewayError(Status.ABORTED, FAILED, details)
-        self.hand_out(proposal, check.identity.msp_id, answers[0].private)
-        payload = answers[0].payload
-        return payload, await self.signed(endorsers, payload)
+            return []
+        for one in layout[:-1]:
+            others = [other for other in layout if other is not one]
+            if self._satisfied(required, [*endorsers, *others]):
+                layout = others
+        return layout
+
+    def _satisfied(self, required: Collection[Policy], endorsers: Sequence[Peer]) -> bool:
+        members = [one.member for one in endorsers if one.member is not None]
+        return all(self._own.ledger.channel.endorsement_satisfied(policy, members) for policy in required)
+
+    async def _ask(self, call: _Call, peers: Sequence[Peer]) -> None:
+        """All at once where the chaincode is a service, which takes its time; else one after another on this thread.
+
+        What they answered is looked at in their order, whoever was first. Raises GatewayError.
+        """
+        if len(peers) > 1 and peers[0].runs_service(call.proposal.chaincode):
+            asked = await asyncio.gather(*[self._answer(call, one) for one in peers], return_exceptions=True)
+            for peer, answer in zip(peers, asked, strict=True):
+                if isinstance(answer, BaseException):
+                    raise answer
+                call.take(peer, answer)
+            return
+        for peer in peers:
+            call.take(peer, await self._answer(call, peer))
+            if call.is_refused:
+                return
+
+    async def _answer(self, call: _Call, peer: Peer) -> Endorsed | str:
+        """Or why there is none."""
+        try:
+            peer.admit(call.proposal, call.check, signature_holds=call.signature_holds)
+            peer.admit_for_ordering(call.proposal, call.check.identity)
+            return await peer.endorse(call.proposal, call.check)
+        except ChaincodeUnknown as unknown:
+            raise GatewayError(Status.FAILED_PRECONDITION, str(unknown)) from None
+        except (ProposalRefused, ChaincodeFailed) as refused:
+            return str(refused)
 
     async def signed(self, endorsers: Sequence[Peer], payload: bytes) -> list[Endorsement]:
         identities = [one.identity for one in endorsers]
         signatures = await self._signer.sign_all([(one.key, payload + one.serialized) for one in identities])
         return [Endorsement(one.serialized, signature) for one, signature in zip(identities, signatures, strict=True)]
-
-    def _enough(self, chaincode: str, endorsers: Sequence[Peer], needed: int, *, explicit: bool) -> bool:
-        definition = self._own.ledger.definitions.get(chaincode)
-        if explicit or definition is None or definition.signature_policy is None:
-            return len(endorsers) >= needed
-        members = [one.member for one in endorsers if one.member is not None]
-        return self._own.ledger.channel.endorsement_satisfied(definition, members)
 
     def _holds(self, peer: Peer, private: PrivateSets) -> bool:
         """Whether the peer's organisation is in all of these collections: nobody else need see what is in them."""
@@ -140,3 +208,14 @@ class Endorsing:
             if entitled not in shared:
                 shared[entitled] = {place: value for place, value in private.items() if place in entitled}
             peer.transient.put(proposal.tx_id, msp_id, shared[entitled], peer.now_ms)
+
+
+def _written(name: str, content: NamespaceSet) -> Written:
+    return Written(
+        name,
+        [*content.writes, *content.metadata],
+        {
+            collection: [sha256(key.encode()).digest() for key in (*one.writes, *one.metadata)]
+            for collection, one in content.collections.items()
+        },
+    )

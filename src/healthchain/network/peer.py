@@ -6,6 +6,7 @@ The checks are numbered as Fabric makes them (core/endorser/{msgvalidation,endor
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 from fabric_protos.peer import chaincode_event_pb2, proposal_response_pb2
@@ -27,11 +28,12 @@ from healthchain.network.transient import TransientStore
 from healthchain.wire.block import PrivateSets
 from healthchain.wire.lifecycle import LIFECYCLE, ChaincodeDefinition, sequence_key
 from healthchain.wire.proposal import ParsedProposal
-from healthchain.wire.rwset import encode
+from healthchain.wire.rwset import NamespaceSet, encode
 from healthchain.wire.transaction import endorsed_payload
 
 CLOCK_SKEW_MS_MAX = 5 * 60 * 1000
 ERROR_FROM = 400
+NOTHING: Mapping[str, NamespaceSet] = MappingProxyType({})
 SYSTEM = frozenset((LIFECYCLE, QSCC, CSCC))
 """Chaincodes that no definition has to be agreed for."""
 
@@ -47,13 +49,13 @@ class ChaincodeUnknown(ProposalRefused):
 class Endorsed(NamedTuple):
     """What one peer answers, before it signs: `payload` is empty if the chaincode refused (status >= 400).
 
-    `written` are the namespaces besides the called chaincode's own, whose policies count as well.
+    `namespaces` are what is in it, by which it is found out whose endorsements it needs.
     """
 
     response: proposal_response_pb2.Response
     payload: bytes
     private: PrivateSets
-    written: frozenset[str] = frozenset()
+    namespaces: Mapping[str, NamespaceSet] = NOTHING
 
 
 class Peer:
@@ -118,6 +120,10 @@ class Peer:
         asks_peer = proposal.chaincode in (QSCC, CSCC) and not proposal.channel_id
         return asks_peer or proposal.channel_id == self.ledger.channel.id
 
+    def runs_service(self, chaincode: str) -> bool:
+        """Whether the chaincode is a process of its own."""
+        return isinstance(self._chaincodes.get(chaincode), Service)
+
     def only_reads(self, proposal: ParsedProposal) -> bool:
         """Whether it can only be evaluated."""
         chaincode = self._chaincodes.get(proposal.chaincode)
@@ -154,7 +160,7 @@ class Peer:
         version = definition.version if definition else "1"
         public, private = encode(simulator.namespaces)
         payload = endorsed_payload(proposal, public, _event(simulator, proposal), response, version)
-        return Endorsed(response, payload, private, simulator.written - {proposal.chaincode})
+        return Endorsed(response, payload, private, simulator.namespaces)
 
     def _definition(self, chaincode: str) -> ChaincodeDefinition | None:
         definition = self.ledger.definitions.get(chaincode)

@@ -21,8 +21,6 @@ QSCC = "qscc"
 FAILED = 500
 NUMBER_DIGITS_MAX = 20
 NEWEST = 2**64 - 1
-BLOCKS_BY_HASH = 256
-"""How far back a block is found by its hash. The ledger has no index of hashes, and reading it all would take long."""
 
 
 class Qscc:
@@ -30,8 +28,6 @@ class Qscc:
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
-        self._numbers: dict[bytes, int] = {}
-        self._hashed_to = 0
         self._functions: Mapping[bytes, Callable[[bytes], Message | None]] = {
             b"GetBlockByNumber": self._block_by_number,
             b"GetBlockByHash": self._block_by_hash,
@@ -73,11 +69,8 @@ class Qscc:
 
     def _block_by_hash(self, asked: bytes) -> common_pb2.Block | None:
         """By the header's hash, as the next block names it."""
-        for number in range(max(self._hashed_to, self._ledger.height - BLOCKS_BY_HASH), self._ledger.height):
-            self._numbers[header_hash(self._ledger.block(number))] = number
-        self._hashed_to = self._ledger.height
-        number = self._numbers.get(asked, -1)
-        return self._ledger.block(number) if number >= 0 else None
+        number = self._ledger.block_number(asked)
+        return None if number is None else self._ledger.block(number)
 
     def _block_by_transaction(self, asked: bytes) -> common_pb2.Block | None:
         found = self._ledger.transaction(asked.decode(errors="replace"))

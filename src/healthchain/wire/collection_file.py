@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import msgspec
+from fabric_protos.common import policies_pb2
 
 from healthchain.errors import BadInput
 from healthchain.wire.lifecycle import Collection
@@ -17,6 +18,10 @@ class CollectionsInvalid(BadInput):
     """The file does not say what collections there are, or asks for what this network does not do."""
 
 
+class _EndorsementPolicy(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
+    signature_policy: str
+
+
 class _Collection(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
     """Of the peer counts nothing depends here: all members' peers are handed the values at endorsement."""
 
@@ -27,7 +32,7 @@ class _Collection(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
     block_to_live: int = 0
     member_only_read: bool = True
     member_only_write: bool = True
-    endorsement_policy: dict[str, str] | None = None
+    endorsement_policy: _EndorsementPolicy | None = None
 
 
 def read_collections(content: bytes) -> tuple[Collection, ...]:
@@ -44,22 +49,33 @@ def read_collections(content: bytes) -> tuple[Collection, ...]:
 def _collection(one: _Collection) -> Collection:
     if not NAME.fullmatch(one.name):
         raise CollectionsInvalid("a collection's name has letters, digits, - and _")
-    if one.block_to_live or one.endorsement_policy or not (one.member_only_read and one.member_only_write):
+    if one.block_to_live or not (one.member_only_read and one.member_only_write):
         raise CollectionsInvalid(
-            "this network's collections live until they are purged, are for members only, and are endorsed by the "
-            "chaincode's policy: leave blockToLive, memberOnlyRead, memberOnlyWrite and endorsementPolicy out"
+            "this network's collections live until they are purged, and are for members only: leave blockToLive, "
+            "memberOnlyRead and memberOnlyWrite out"
         )
-    return Collection(one.name, _members(one.policy))
+    return Collection(one.name, _members(one.policy), _endorsement_policy(one))
+
+
+def _endorsement_policy(one: _Collection) -> bytes | None:
+    """pb(SignaturePolicyEnvelope); None for the chaincode's."""
+    if one.endorsement_policy is None:
+        return None
+    return _policy(one.endorsement_policy.signature_policy).SerializeToString()
 
 
 def _members(policy: str) -> tuple[str, ...]:
     """Of an OR over organisations."""
-    try:
-        envelope = read_policy(policy)
-    except PolicyTextInvalid as invalid:
-        raise CollectionsInvalid(f"a collection's policy cannot be used: {invalid}") from None
+    envelope = _policy(policy)
     rule = envelope.rule
     flat = all(one.WhichOneof("Type") == "signed_by" for one in rule.n_out_of.rules)
     if rule.WhichOneof("Type") != "signed_by" and not (flat and rule.n_out_of.n == 1):
         raise CollectionsInvalid("a collection's policy is an OR of its members: OR('A.member', 'B.member')")
     return members_named(envelope)
+
+
+def _policy(text: str) -> policies_pb2.SignaturePolicyEnvelope:
+    try:
+        return read_policy(text)
+    except PolicyTextInvalid as invalid:
+        raise CollectionsInvalid(f"a collection's policy cannot be used: {invalid}") from None

@@ -29,10 +29,14 @@ class DefinitionMalformed(BadInput):
 
 @dataclass(frozen=True, slots=True)
 class Collection:
-    """A private data collection, its value held by the peers of `member_msp_ids`."""
+    """A private data collection, its value held by the peers of `member_msp_ids`.
+
+    With an `endorsement_policy`, pb(SignaturePolicyEnvelope), its keys are written under that, not the chaincode's.
+    """
 
     name: str
     member_msp_ids: tuple[str, ...]
+    endorsement_policy: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +176,9 @@ def collection_package(collections: Sequence[Collection]) -> bytes:
                     maximum_peer_count=len(one.member_msp_ids),
                     member_only_read=True,
                     member_only_write=True,
+                    endorsement_policy=None
+                    if one.endorsement_policy is None
+                    else _signature_policy(one.endorsement_policy),
                 )
             )
             for one in collections
@@ -182,8 +189,11 @@ def collection_package(collections: Sequence[Collection]) -> bytes:
 def _application_policy(definition: ChaincodeDefinition) -> bytes:
     if definition.signature_policy is None:
         return policy_pb2.ApplicationPolicy(channel_config_policy_reference=ENDORSEMENT_REFERENCE).SerializeToString()
-    policy = policies_pb2.SignaturePolicyEnvelope.FromString(definition.signature_policy)
-    return policy_pb2.ApplicationPolicy(signature_policy=policy).SerializeToString()
+    return _signature_policy(definition.signature_policy).SerializeToString()
+
+
+def _signature_policy(encoded: bytes) -> policy_pb2.ApplicationPolicy:
+    return policy_pb2.ApplicationPolicy(signature_policy=policies_pb2.SignaturePolicyEnvelope.FromString(encoded))
 
 
 def _read_collections(package: bytes) -> tuple[Collection, ...]:
@@ -191,5 +201,8 @@ def _read_collections(package: bytes) -> tuple[Collection, ...]:
     for config in collection_pb2.CollectionConfigPackage.FromString(package).config:
         static = config.static_collection_config
         principals = static.member_orgs_policy.signature_policy.identities
-        found.append(Collection(static.name, tuple(Role.FromString(p.principal).msp_identifier for p in principals)))
+        members = tuple(Role.FromString(p.principal).msp_identifier for p in principals)
+        by_signatures = static.endorsement_policy.WhichOneof("Type") == "signature_policy"
+        own = static.endorsement_policy.signature_policy.SerializeToString() if by_signatures else None
+        found.append(Collection(static.name, members, own))
     return tuple(found)

@@ -18,10 +18,13 @@ from fabric_protos.ledger.rwset.kvrwset import kv_rwset_pb2
 KVRead = kv_rwset_pb2.KVRead
 KVWrite = kv_rwset_pb2.KVWrite
 KVWriteHash = kv_rwset_pb2.KVWriteHash
+KVMetadataWrite = kv_rwset_pb2.KVMetadataWrite
 RANGE_MERKLE_DEGREE = 50
 
 PrivateParts = Mapping[tuple[str, str], bytes]
 """(namespace, collection) -> pb(KVRWSet) of its private writes."""
+Metadata = Mapping[str, bytes]
+"""Of one key: name -> value. A write replaces all of it; an empty one removes it."""
 
 
 class Version(NamedTuple):
@@ -53,15 +56,17 @@ class RangeQuery:
 class CollectionSet:
     reads: dict[str, Version | None] = field(default_factory=dict)
     writes: dict[str, PrivateWrite] = field(default_factory=dict)
+    metadata: dict[str, Metadata] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
 class NamespaceSet:
-    """What one chaincode did in a transaction: public reads, ranges and writes, and its collections."""
+    """What one chaincode did in a transaction: public reads, ranges, writes of values and of metadata; collections."""
 
     reads: dict[str, Version | None] = field(default_factory=dict)
     ranges: list[RangeQuery] = field(default_factory=list)
     writes: dict[str, bytes | None] = field(default_factory=dict)
+    metadata: dict[str, Metadata] = field(default_factory=dict)
     collections: dict[str, CollectionSet] = field(default_factory=dict)
 
 
@@ -90,12 +95,12 @@ def encode_private(namespaces: Mapping[str, NamespaceSet]) -> dict[tuple[str, st
         (name, collection): _private_writes(content)
         for name in sorted(namespaces)
         for collection, content in sorted(namespaces[name].collections.items())
-        if content.writes
+        if content.writes or content.metadata
     }
 
 
 def _touched(content: NamespaceSet) -> bool:
-    return bool(content.reads or content.ranges or content.writes or content.collections)
+    return bool(content.reads or content.ranges or content.writes or content.metadata or content.collections)
 
 
 def _encode_namespace(name: str, content: NamespaceSet, private: PrivateParts) -> rwset_pb2.NsReadWriteSet:
@@ -103,6 +108,9 @@ def _encode_namespace(name: str, content: NamespaceSet, private: PrivateParts) -
         reads=[_read(key, content.reads[key]) for key in sorted(content.reads)],
         range_queries_info=[_range(query) for query in _distinct(content.ranges)],
         writes=[_write(key, content.writes[key]) for key in sorted(content.writes)],
+        metadata_writes=[
+            KVMetadataWrite(key=key, entries=_entries(content.metadata[key])) for key in sorted(content.metadata)
+        ],
     )
     return rwset_pb2.NsReadWriteSet(
         namespace=name,
@@ -123,6 +131,12 @@ def _encode_collection(
             for key in sorted(content.reads)
         ],
         hashed_writes=[_hashed_write(content.writes[key]) for key in sorted(content.writes)],
+        metadata_writes=[
+            kv_rwset_pb2.KVMetadataWriteHash(
+                key_hash=sha256(key.encode()).digest(), entries=_entries(content.metadata[key])
+            )
+            for key in sorted(content.metadata)
+        ],
     )
     return rwset_pb2.CollectionHashedReadWriteSet(
         collection_name=name,
@@ -132,9 +146,25 @@ def _encode_collection(
 
 
 def _private_writes(content: CollectionSet) -> bytes:
+    """Of metadata the keys only: what it is stands with the hashes (rwset_builder.go `AddToHashedMetadataWriteSet`)."""
     return kv_rwset_pb2.KVRWSet(
-        writes=[_write(key, content.writes[key].value) for key in sorted(content.writes)]
+        writes=[_write(key, content.writes[key].value) for key in sorted(content.writes)],
+        metadata_writes=[KVMetadataWrite(key=key) for key in sorted(content.metadata)],
     ).SerializeToString()
+
+
+def encode_metadata(metadata: Metadata) -> bytes | None:
+    """As it is kept of a key (statemetadata.go): pb(KVMetadataWrite) without the key; None if there is none."""
+    return KVMetadataWrite(entries=_entries(metadata)).SerializeToString() if metadata else None
+
+
+def decode_metadata(encoded: bytes) -> dict[str, bytes]:
+    """The inverse; of names that are there twice the last one counts."""
+    return {one.name: one.value for one in KVMetadataWrite.FromString(encoded).entries}
+
+
+def _entries(metadata: Metadata) -> list[kv_rwset_pb2.KVMetadataEntry]:
+    return [kv_rwset_pb2.KVMetadataEntry(name=name, value=metadata[name]) for name in sorted(metadata)]
 
 
 def _hashed_write(write: PrivateWrite) -> kv_rwset_pb2.KVWriteHash:

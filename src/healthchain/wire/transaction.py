@@ -16,7 +16,7 @@ from google.protobuf.message import DecodeError, Message
 
 from healthchain.wire.codes import Code
 from healthchain.wire.proposal import ENDORSER_TRANSACTION, NS_PER_S, ParsedProposal, proposal_hash, transaction_id
-from healthchain.wire.rwset import Version
+from healthchain.wire.rwset import Version, encode_metadata
 
 HASH_BYTES = 32
 _Message = TypeVar("_Message", bound=Message)
@@ -55,6 +55,7 @@ class CollectionAction(NamedTuple):
     name: str
     reads: tuple[tuple[bytes, Version | None], ...]
     writes: tuple[HashedWrite, ...]
+    metadata: tuple[tuple[bytes, bytes | None], ...]  # as `NamespaceAction.metadata`, by the key's hash
     private_hash: bytes
 
 
@@ -65,6 +66,7 @@ class NamespaceAction(NamedTuple):
     reads: tuple[tuple[str, Version | None], ...]
     ranges: tuple[RangeRead, ...]
     writes: tuple[tuple[str, bytes | None], ...]
+    metadata: tuple[tuple[str, bytes | None], ...]  # `rwset.encode_metadata`
     collections: tuple[CollectionAction, ...]
 
 
@@ -265,6 +267,7 @@ def _namespace(content: rwset_pb2.NsReadWriteSet) -> NamespaceAction:
         reads=tuple([(read.key, _version(read)) for read in public.reads]),
         ranges=tuple([_range(info) for info in public.range_queries_info]),
         writes=tuple([(w.key, None if w.is_delete or not w.value else w.value) for w in public.writes]),
+        metadata=tuple([(w.key, _metadata(w)) for w in public.metadata_writes]),
         collections=tuple([_collection(one) for one in content.collection_hashed_rwset]),
     )
 
@@ -275,6 +278,7 @@ def _collection(content: rwset_pb2.CollectionHashedReadWriteSet) -> CollectionAc
         name=content.collection_name,
         reads=tuple([(_hash(read.key_hash), _version(read)) for read in hashed.hashed_reads]),
         writes=tuple([_hashed_write(write) for write in hashed.hashed_writes]),
+        metadata=tuple([(_hash(write.key_hash), _metadata(write)) for write in hashed.metadata_writes]),
         private_hash=content.pvt_rwset_hash,
     )
 
@@ -283,6 +287,10 @@ def _hashed_write(write: kv_rwset_pb2.KVWriteHash) -> HashedWrite:
     if write.is_purge and not write.is_delete:
         raise TransactionInvalid(Code.BAD_RWSET)
     return HashedWrite(_hash(write.key_hash), None if write.is_delete else _hash(write.value_hash), write.is_purge)
+
+
+def _metadata(write: kv_rwset_pb2.KVMetadataWrite | kv_rwset_pb2.KVMetadataWriteHash) -> bytes | None:
+    return encode_metadata({entry.name: entry.value for entry in write.entries})
 
 
 def _hash(value: bytes) -> bytes:

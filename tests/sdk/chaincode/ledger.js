@@ -4,6 +4,7 @@
 // text is returned as JSON.
 
 const { Contract } = require('fabric-contract-api');
+const { KeyEndorsementPolicy } = require('fabric-shim');
 
 const text = (bytes) => Buffer.from(bytes).toString('utf8');
 
@@ -94,13 +95,40 @@ class Ledger extends Contract {
         await context.stub.purgePrivateData(collection, key);
     }
 
-    async SetPolicy(context, key, policy) {
-        await context.stub.setStateValidationParameter(key, Buffer.from(policy, 'hex'));
+    async PrivateRange(context, collection, start, end) {
+        return JSON.stringify(await rows(context.stub.getPrivateDataByRange(collection, start, end)));
     }
 
-    async GetPolicy(context, key) {
-        const policy = await context.stub.getStateValidationParameter(key);
-        return policy ? Buffer.from(policy).toString('hex') : '';
+    async WriteAndPrivateRange(context, collection) {
+        await context.stub.putState('k', Buffer.from('v'));
+        return JSON.stringify(await rows(context.stub.getPrivateDataByRange(collection, '', '')));
+    }
+
+    // The organisations whose peers have to endorse changes of a key; "" is the collection of public keys.
+    async Require(context, collection, key, organisations) {
+        const policy = new KeyEndorsementPolicy();
+        policy.addOrgs('PEER', ...JSON.parse(organisations));
+        if (collection) {
+            await context.stub.setPrivateDataValidationParameter(collection, key, policy.getPolicy());
+        } else {
+            await context.stub.setStateValidationParameter(key, policy.getPolicy());
+        }
+    }
+
+    async RequireNobody(context, key) {
+        await context.stub.setStateValidationParameter(key, Buffer.alloc(0));
+    }
+
+    async PutAndRequire(context, key, value, organisations) {
+        await this.Put(context, key, value);
+        await this.Require(context, '', key, organisations);
+    }
+
+    async Required(context, collection, key) {
+        const policy = collection
+            ? await context.stub.getPrivateDataValidationParameter(collection, key)
+            : await context.stub.getStateValidationParameter(key);
+        return JSON.stringify(policy && policy.length ? new KeyEndorsementPolicy(policy).listOrgs() : []);
     }
 
     async Say(context, name, payload) {
