@@ -292,6 +292,32 @@ def test_a_position_whose_transaction_had_no_event_repeats_its_block(play: Play)
     play(work)
 
 
+def test_who_crashes_before_the_checkpoint_gets_the_event_again(play: Play, tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint.json"
+
+    async def work(one: Told) -> None:
+        start = one.end
+        for each in "abc":
+            await one.tell(each, each.upper())
+        handled: list[str] = []
+
+        async def consume(crash_before_the_checkpoint: bool) -> None:
+            checkpoint = FileCheckpoint(path)
+            events = (await followed(one, "south")).chaincode_events(checkpoint.position or start)
+            event = (await take(events, 1))[0]
+            handled.append(event.name)
+            if not crash_before_the_checkpoint:
+                checkpoint.store(event.position)
+
+        for _ in range(6):
+            await consume(crash_before_the_checkpoint=True)
+            await consume(crash_before_the_checkpoint=False)
+        assert handled[0::2] == handled[1::2]
+        assert sorted(handled[::2]) == sorted("aAbBcC")
+
+    play(work)
+
+
 # Signed on another machine
 
 
