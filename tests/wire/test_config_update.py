@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from hashlib import sha256
 from itertools import pairwise
 
 import pytest
 from fabric_protos.common import common_pb2, configuration_pb2
-from fabric_protos.common.configtx_pb2 import Config, ConfigGroup, ConfigUpdate
+from fabric_protos.common.configtx_pb2 import Config
 
 from healthchain.errors import BadInput
 from healthchain.fabric.membership import NodeAddresses, with_member, without_member
@@ -18,6 +17,7 @@ from healthchain.wire.channel import Organization, genesis_config
 from healthchain.wire.config_update import applied, config_update, sign_update, update_envelope
 
 from . import samples
+from .config_rules import accept, unversioned
 
 BEFORE = genesis_config(samples.genesis(4))
 NEW = Organization("Org9MSP", "Org9MSP", encode_msp_config("Org9MSP", b"root", b"tls"))
@@ -31,38 +31,6 @@ CHANGES = {
     "renewed": with_member(BEFORE, RENEWED, b"new certificate", NodeAddresses(orderer="orderer0.org1:7050")),
     "renewed but for the orderer": with_member(BEFORE, RENEWED, b"", NodeAddresses()),
 }
-
-
-def flat(group: ConfigGroup, path: str = "") -> Iterator[tuple[str, tuple[int, str, object]]]:
-    """Fabric's configMap: every element under its path, with version, mod_policy and content."""
-    members = tuple(sorted(kind + name for kind, names in named(group) for name in names))
-    yield f"[Group] {path}", (group.version, group.mod_policy, members)
-    for name, policy in group.policies.items():
-        yield f"[Policy] {path}/{name}", (policy.version, policy.mod_policy, policy.policy.SerializeToString())
-    for name, value in group.values.items():
-        yield f"[Value] {path}/{name}", (value.version, value.mod_policy, value.value)
-    for name, inner in group.groups.items():
-        yield from flat(inner, f"{path}/{name}")
-
-
-def named(group: ConfigGroup) -> tuple[tuple[str, Mapping[str, object]], ...]:
-    return ("p ", group.policies), ("v ", group.values), ("g ", group.groups)
-
-
-def unversioned(config: Config) -> dict[str, object]:
-    """Element -> content, as `flat` has it, without versions."""
-    return {path: (policy, content) for path, (_, policy, content) in flat(config.channel_group)}
-
-
-def accept(config: Config, update: ConfigUpdate) -> None:
-    """common/configtx/update.go: verifyReadSet, computeDeltaSet, verifyDeltaSet."""
-    current, read, written = (dict(flat(one)) for one in (config.channel_group, update.read_set, update.write_set))
-    assert all(current[path][0] == version for path, (version, _, _) in read.items())
-    delta = {path: one for path, one in written.items() if path not in read or read[path][0] != one[0]}
-    assert delta
-    for path, (version, policy, _) in delta.items():
-        assert policy in ("Admins", "/Channel/Application/Admins")
-        assert version == (current[path][0] + 1 if path in current else 0)
 
 
 @pytest.mark.parametrize("after", CHANGES.values(), ids=CHANGES)
