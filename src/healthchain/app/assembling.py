@@ -17,6 +17,7 @@ from healthchain.fabric import nodes
 from healthchain.fabric.channel import fabric_block
 from healthchain.fabric.public_part import SUFFIX, PartUnfit, PublicPart, check_part, place_part, read_parts
 from healthchain.identity.folders import write_private
+from healthchain.identity.msp import serialize_identity
 from healthchain.network.provision import GENESIS, folder_of, founding_block
 from healthchain.records.keyring import Keyring
 from healthchain.wire.proposal import NONCE_BYTES
@@ -39,7 +40,7 @@ def assemble(folder: Path, members: Path) -> tuple[str, dict[str, str]]:
             credentials = folder_of(folder, topology.organisation(name))
             place_part(part, credentials)
             Keyring(credentials).write_public_key(part.public_key())
-    founding = founding_block(folder, topology, b"", _nonce(topology, parts), _youngest_s(parts))
+    founding = founding_block(folder, topology, _creator(topology, parts), _nonce(topology, parts), _youngest_s(parts))
     block = fabric_block(founding, nodes.members(folder, topology, settings), settings.consensus)
     encoded = block.SerializeToString(deterministic=True)
     write_private(folder / GENESIS, encoded)
@@ -50,6 +51,12 @@ def _require_own(folder: Path, part: PublicPart) -> None:
     path = folder / f"{part.name}{SUFFIX}"
     if not path.exists() or path.read_bytes() != part.encode():
         raise PartUnfit(f"{path.name} among the members' files is not this folder's: run `healthchain fabric install`")
+
+
+def _creator(topology: Topology, parts: dict[str, PublicPart]) -> bytes:
+    """Somebody has to be; nobody signs block 0."""
+    first = topology.organisations[0]
+    return serialize_identity(first.msp_id, parts[first.name].orderer.encode())
 
 
 def _nonce(topology: Topology, parts: dict[str, PublicPart]) -> bytes:

@@ -32,7 +32,7 @@ _ADDRESS = r"^[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?:[1-9][0-9]{0,4}\Z"
 
 Address = Annotated[str, Meta(pattern=_ADDRESS)]
 Host = Annotated[str, Meta(pattern=r"^[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?\Z")]
-Folder = Annotated[str, Meta(pattern=r"^(/[A-Za-z0-9._-]+)+\Z", max_length=200)]
+Folder = Annotated[str, Meta(pattern=r"^(/[A-Za-z0-9_][A-Za-z0-9._-]*)+\Z", max_length=200)]
 
 
 class HostsInvalid(BadInput):
@@ -76,9 +76,10 @@ def local_nodes(port: int) -> Nodes:
 def read_hosts(text: str, topology: Topology) -> dict[str, Nodes]:
     """Of every organisation of the topology; an empty text gives all the values shown above. Raises HostsInvalid."""
     try:
-        given = msgspec.convert(tomllib.loads(text), dict[str, _Given])
-    except (ValueError, RecursionError) as error:  # TOML's and msgspec's errors are ValueErrors
+        tables = tomllib.loads(text)
+    except (ValueError, RecursionError) as error:
         raise HostsInvalid(f"the hosts file: {error}") from None
+    given = {name: _given(name, table) for name, table in tables.items()}
     unknown = sorted(set(given) - {one.name for one in topology.organisations})
     if unknown:
         raise HostsInvalid(f"the hosts file: the topology has no {unknown[0]}: use its names")
@@ -93,6 +94,13 @@ def host_and_port(address: str) -> tuple[str, int]:
     """Of HOST:PORT."""
     host, _, port = address.rpartition(":")
     return host, int(port)
+
+
+def _given(name: str, table: object) -> _Given:
+    try:
+        return msgspec.convert(table, _Given)
+    except msgspec.ValidationError as error:
+        raise HostsInvalid(f"the hosts file: [{name}]: {error}") from None
 
 
 def _completed(organisation: Organisation, given: _Given) -> Nodes:

@@ -16,7 +16,6 @@ from healthchain.fabric.nodes import Member
 from healthchain.identity.folders import write_private
 
 TYPE = "ccaas"
-PACKAGE = "contract.tar.gz"
 _SCRIPTS = {
     "detect": 'grep -q \'"type": *"ccaas"\' "$2/metadata.json"',
     "build": 'cp "$1/connection.json" "$3/"',

@@ -142,7 +142,8 @@ def requests(
 
     With `hsm` the keys of peer and orderer are elsewhere; those for TLS cannot be (Fabric docs/source/hsm.md).
     """
-    listed = [
+    listed = [_authority(folder)] if persons else []
+    listed += [
         _member("peer0", folder.peer, folder.peer.name, NodeOU.PEER, {}, hsm),
         _member("orderer0", folder.orderer, folder.orderer.name, NodeOU.ORDERER, {}, hsm),
         _server("peer0-tls", folder.peer, peer_hosts),
@@ -151,9 +152,6 @@ def requests(
     for name, role in roles.items():
         ou = NodeOU.ADMIN if role == ADMINISTRATOR else NodeOU.CLIENT
         listed.append(_member(name, folder.user(name), name, ou, {"hc.role": role}, False))
-    if persons:
-        own = folder.path / AUTHORITY
-        listed.append(Request(AUTHORITY, f"ca.{folder.domain}", own / "priv_sk", own / f"ca.{folder.domain}-cert.pem"))
     return listed
 
 
@@ -170,6 +168,11 @@ def _member(
     msp = folder / "msp"
     certificate = msp / "signcerts" / f"{folder.name}-cert.pem"
     return Request(name, common_name, msp / KEY, certificate, ou, (), attributes, key_elsewhere)
+
+
+def _authority(folder: OrganisationFolder) -> Request:
+    own, name = folder.path / AUTHORITY, f"{AUTHORITY}.{folder.domain}"
+    return Request(AUTHORITY, name, own / "priv_sk", own / f"{name}-cert.pem")
 
 
 def _server(name: str, folder: Path, hosts: Sequence[str]) -> Request:
