@@ -22,7 +22,8 @@ from healthchain.records.reading import list_all
 HOSPITAL = "general-hospital"
 
 
-async def _fill(folder: Path) -> None:
+async def fill(folder: Path) -> None:
+    """On either engine."""
     bundle = parse_bundle(gzip.decompress(sample_files()[0].read_bytes()))
     async with opened(folder) as consortium:
         patient = (await import_bundle(consortium.custodian(HOSPITAL), bundle)).patient
@@ -39,7 +40,7 @@ async def _fill(folder: Path) -> None:
 def filled_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("filled") / "consortium"
     asyncio.run(initialise(folder, DEFAULT))
-    asyncio.run(_fill(folder))
+    asyncio.run(fill(folder))
     return folder
 
 

@@ -15,7 +15,7 @@ from fabric_protos.peer import collection_pb2
 from fabric_protos.peer.lifecycle import lifecycle_pb2
 
 from healthchain.app.consortium import definition
-from healthchain.app.doctor import agreement, channel, clocks, gossip, private_data, reach
+from healthchain.app.doctor import agreement, channel, clocks, erasure, gossip, private_data, reach
 from healthchain.app.doctor.examination import Options, examine
 from healthchain.app.doctor.findings import Code, Finding, Severity, in_order
 from healthchain.app.fabric import init
@@ -23,6 +23,7 @@ from healthchain.client.asking import Known
 from healthchain.client.handshake import Handshake, Outcome
 from healthchain.config import DEFAULT
 from healthchain.fabric.nodes import Consensus, Settings, members
+from healthchain.fabric.traces import STORES
 from healthchain.identity.certificates import CertificateAuthority, NodeOU
 from healthchain.identity.folders import OrganisationFolder
 from healthchain.network.provision import GENESIS, organisation_folder, read_genesis_block
@@ -385,11 +386,28 @@ def test_collections() -> None:
 )
 def test_purge_intervals(core: str, blocks: int, tmp_path: Path) -> None:
     (tmp_path / "core.yaml").write_text(core)
-    found = private_data.read_interval(CLINIC, tmp_path / "core.yaml")
+    found = erasure.read_interval(CLINIC, tmp_path / "core.yaml")
     assert found.blocks == blocks
-    assert [one.code for one in private_data.judge_interval(found)] == ([Code.PURGE_INTERVAL] if blocks > 1 else [])
-    unread = private_data.read_interval(CLINIC, tmp_path)
-    assert [one.code for one in private_data.judge_interval(unread)] == [Code.FILE_DAMAGED]
+    assert [one.code for one in erasure.judge_interval(found)] == ([Code.PURGE_INTERVAL] if blocks > 1 else [])
+    unread = erasure.read_interval(CLINIC, tmp_path)
+    assert [one.code for one in erasure.judge_interval(unread)] == [Code.FILE_DAMAGED]
+
+
+def test_what_peers_files_hold(tmp_path: Path) -> None:
+    def judged(files: erasure.Files) -> list[Code]:
+        return [one.code for one in erasure.judge_files(files)]
+
+    assert judged(erasure.Files(CLINIC)) == []
+    assert judged(erasure.Files(CLINIC, dead=1)) == judged(erasure.Files(CLINIC, marked=1)) == [Code.ERASED_ON_DISK]
+    assert judged(erasure.read_files(CLINIC, tmp_path)) == [Code.FILE_DAMAGED]
+    for store in STORES:
+        (tmp_path / store).mkdir(parents=True)
+    (tmp_path / STORES[0] / "CURRENT").write_text("MANIFEST-000001\n")
+    assert judged(erasure.read_files(CLINIC, tmp_path)) == [Code.FILE_DAMAGED]
+    (tmp_path / STORES[0] / "000001.ldb").write_bytes(bytes(3 << 20))
+    large = erasure.read_files(CLINIC, tmp_path, bytes_max=1 << 20)
+    assert judged(large) == []
+    assert ["3 MiB" in one for one in erasure.unread(large)] == [True]
 
 
 # Gossip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime
 import json
 import re
@@ -22,6 +23,7 @@ from healthchain.identity.keys import SigningKey
 from healthchain.network.provision import GENESIS, read_genesis_block
 from healthchain.wire.block import new_block
 
+from .conftest import fill
 from .faulty import Network, another_authority, programs, put_tls, seen, tls_authority
 
 pytestmark = pytest.mark.fabric
@@ -217,12 +219,16 @@ def test_a_definition_that_not_all_approve_and_nobody_can_meet(network: Network,
     assert network.eventually(expected) == expected
 
 
-def test_smartbft_without_an_anchor_peer(tmp_path: Path) -> None:
+def test_smartbft_without_an_anchor_peer_and_what_erasing_leaves(tmp_path: Path) -> None:
     made = new_network(tmp_path / "consortium", Consensus.BFT, BFT_PORT)
     without_anchor(made.folder, AGENCY)
     try:
         made.up()
-        assert made.seen() == [("ANCHOR_PEER_MISSING", AGENCY, "channel")]
+        anchor = ("ANCHOR_PEER_MISSING", AGENCY, "channel")
+        assert made.seen() == [anchor]
+        asyncio.run(fill(made.folder))
+        erased = [("ERASED_ON_DISK", one.name, "peer") for one in DEFAULT.organisations]
+        assert made.seen() == sorted([anchor, *erased])
     finally:
         made.down()
 

@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 from healthchain.app.consortium import ADMINISTRATOR, definition
-from healthchain.app.doctor import agreement, channel, clocks, gossip, private_data, reach
+from healthchain.app.doctor import agreement, channel, clocks, erasure, gossip, private_data, reach
 from healthchain.app.doctor.credentials import TLS
 from healthchain.app.doctor.findings import Code, Finding, Report, Severity
 from healthchain.app.doctor.questions import Asking, PeerAnswers, chain_of, connected
@@ -42,7 +42,9 @@ async def examine(folder: Path, topology: Topology, on_disk: Sequence[Finding], 
             *_orderers(reached, settings),
             *await _judge(asking, topology, listed, answers, reached),
         ]
+    files = await asyncio.to_thread(_files, listed)  # last: it takes the processor from the others
     findings += [finding for one in listed for finding in _purges(one)]
+    findings += [finding for one in files for finding in erasure.judge_files(one)]
     admins = {one.organisation for one in errors if one.node == ADMINISTRATOR}  # whose questions are refused for that
     refused = [one for one in asking.unanswered() if (settings.organisation or one.organisation) not in admins]
     silent = [name for name in (one.name for one in listed) if name not in {one.organisation for one in answers}]
@@ -52,9 +54,12 @@ async def examine(folder: Path, topology: Topology, on_disk: Sequence[Finding], 
             f"{len(places)} addresses, by a TLS handshake each",
             f"{len(asking.peer_clocks) + len(asking.orderer_clocks)} clocks",
             f"the channel, the contract, its collections and gossip, as {len(answers)} peers have them",
-            f"{len(listed)} core.yaml",
+            f"the files of {len(files)} peers",
         ),
-        tuple(f"{name}: what only its peer can tell" for name in silent),
+        (
+            *(f"{name}: what only its peer can tell" for name in silent),
+            *(text for one in files for text in erasure.unread(one)),
+        ),
     )
 
 
@@ -151,7 +156,12 @@ def _orderers(reached: Reached, settings: Settings) -> Iterator[Finding]:
 def _purges(member: Member) -> Iterator[Finding]:
     core = member.folder / "peer" / "core.yaml"
     if core.exists():  # `healthchain fabric up` writes it
-        yield from private_data.judge_interval(private_data.read_interval(member.name, core))
+        yield from erasure.judge_interval(erasure.read_interval(member.name, core))
+
+
+def _files(listed: Sequence[Member]) -> list[erasure.Files]:
+    """Of the peers that have their ledgers here."""
+    return [erasure.read_files(one.name, one.ledger) for one in listed if one.ledger.is_dir()]
 
 
 def _places(member: Member, running: Collection[NodeStatus], whose: str) -> Iterator[reach.Place]:

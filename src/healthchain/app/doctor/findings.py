@@ -192,6 +192,10 @@ class Code(Enum):
         "a peer purges its private data store only now and then: erased values stay on its disk",
         "set ledger.pvtdataStore.purgeInterval to 1 in its core.yaml, and start it again",
     )
+    ERASED_ON_DISK = _warning(
+        "a peer's files still hold values that were erased or replaced: LevelDB lets go of them when it merges files",
+        "`healthchain fabric compact` makes it",
+    )
 
     # Gossip
     GOSSIP_INCOMPLETE = _error(

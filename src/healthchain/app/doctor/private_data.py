@@ -1,51 +1,18 @@
-"""Whether private values can be written, stay until somebody erases them, and then go.
+"""Whether private values can be written, reach every member, and stay until somebody erases them.
 
-Sources: Fabric core/ledger/pvtdatastorage, gossip/privdata/distributor.go; protos peer/collection.proto.
+Sources: Fabric gossip/privdata/distributor.go; protos peer/collection.proto.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 
 from fabric_protos.peer import collection_pb2
 
 from healthchain.app.doctor.findings import Code, Finding
 from healthchain.wire.channel import Role
 
-DEFAULT_INTERVAL = 100  # Fabric sampleconfig/core.yaml
-_INTERVAL = re.compile(r"^[^#\n]*?\"?\bpurgeInterval\"?\s*:\s*(\d+)", re.MULTILINE)
 COLLECTIONS = "collections"
-
-
-@dataclass(frozen=True, slots=True)
-class PurgeInterval:
-    """A peer's, as its core.yaml has it; None if that cannot be read."""
-
-    organisation: str
-    blocks: int | None
-
-
-def read_interval(organisation: str, core: Path) -> PurgeInterval:
-    try:
-        return PurgeInterval(organisation, interval(core.read_text(encoding="utf-8")))
-    except (OSError, UnicodeDecodeError):
-        return PurgeInterval(organisation, None)
-
-
-def interval(core: str) -> int:
-    """`ledger.pvtdataStore.purgeInterval` of a core.yaml, in YAML or JSON; no other key has this name."""
-    found = _INTERVAL.search(core)
-    return int(found[1]) if found else DEFAULT_INTERVAL
-
-
-def judge_interval(one: PurgeInterval) -> Iterator[Finding]:
-    if one.blocks is None:
-        yield Finding(Code.FILE_DAMAGED, one.organisation, "peer", "core.yaml")
-    elif one.blocks != 1:
-        yield Finding(Code.PURGE_INTERVAL, one.organisation, "peer", f"each {one.blocks} blocks")
 
 
 def judge(
