@@ -201,7 +201,8 @@ def after_metadata(block: Sequence[Written]) -> set[int]:
     changed: set[tuple[str, ...]] = set()
     refused = set()
     for index, written in enumerate(block):
-        metadata, values = set(), set()
+        metadata: set[tuple[str, ...]] = set()
+        values: set[tuple[str, ...]] = set()
         for name, content in written.items():
             values |= {(name, key) for key in content.writes}
             metadata |= {(name, key) for key in content.metadata}
