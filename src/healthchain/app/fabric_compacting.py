@@ -60,6 +60,11 @@ def on_disk(folder: Path, organisations: Sequence[str] = ()) -> list[OnDisk]:
     return found
 
 
+def runs_all_peers(folder: Path) -> bool:
+    """Whether all are processes of this folder's network. Raises BadInput."""
+    return not nodes.read_settings(folder).organisation
+
+
 def prepare(folder: Path, organisations: Sequence[str] = ()) -> list[str]:
     """For peers that others stop and start: they have to be stopped now. Whose they are. Raises BadInput."""
     members = _members(folder, organisations)

@@ -25,6 +25,7 @@ from healthchain.cli import (
     doctor,
     emergency,
     fabric,
+    fabric_compacting,
     governance,
     licences,
     network,
@@ -340,10 +341,20 @@ def erase(
     folder: Folder,
     patient: Patient,
     record: Annotated[list[str] | None, typer.Option(help="A record's id; default: all of the patient.")] = None,
+    programs: Annotated[
+        Path | None,
+        typer.Option(
+            "--bin", envvar="FABRIC_BIN", help="On Fabric: its programs, to compact the peers' files at once."
+        ),
+    ] = None,
     json: Json = False,
 ) -> None:
-    """As the patient: erase records, or everything; ciphertext and keys are purged on every peer's disk."""
+    """As the patient: erase records, or everything; ciphertext and keys are purged on every peer's disk.
+
+    On Fabric they stay in the files of the peers until these are compacted; without --bin, that is left to do.
+    """
     from healthchain.app.consortium import opened
+    from healthchain.fabric.nodes import is_fabric, require_programs
     from healthchain.records import erasing
 
     output = Output(as_json=json)
@@ -356,8 +367,14 @@ def erase(
             return await erasing.erase_patient(actor, patient)
 
     with failures(output):
+        if programs is not None and is_fabric(folder):
+            require_programs(programs)
         block = run_async(work())
-        output.result({"erased": True, "block": block}, f"erased in block {block}")
+        facts, text = {"erased": True, "block": block}, f"erased in block {block}"
+        if is_fabric(folder):
+            in_files, told = fabric_compacting.after_erasing(folder, programs, block, output)
+            facts, text = facts | {"in_files": in_files}, f"{text}; {told}"
+        output.result(facts, text)
 
 
 @app.command(epilog="Example: healthchain blocks --dir consortium --last 5")

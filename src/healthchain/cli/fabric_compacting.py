@@ -62,3 +62,17 @@ def compact(
             raise BadInput("give --bin, the folder of Fabric's programs, or --stopped for peers that others start")
         done = run_async(fabric_compacting.compact(folder, programs, output.say, org or ()))
         output.result({"peers": [asdict(one) for one in done]}, "no peer's files hold what was erased")
+
+
+def after_erasing(folder: Path, programs: Path | None, block: int, output: Output) -> tuple[int, str]:
+    """How many erased values are in the peers' files still, and what that means. With programs these are compacted."""
+    from healthchain.app import fabric_compacting
+
+    if programs is not None and fabric_compacting.runs_all_peers(folder):
+        output.say(f"erased in block {block}; now the peers' files, one peer after another")
+        run_async(fabric_compacting.compact(folder, programs, output.say))
+        return 0, "no peer's files hold it"
+    found = fabric_compacting.on_disk(folder)
+    left = max((one.dead + one.marked for one in found), default=0)
+    advice = "let every peer's operator run `healthchain fabric compact`"
+    return left, f"{left} values are in files here still: {advice}" if left else f"to free other peers' files, {advice}"
