@@ -25,11 +25,12 @@ from healthchain.client.errors import EndorseFailed, EvaluateFailed
 from healthchain.config import CHAINCODE, Topology, write_topology
 from healthchain.errors import Refused
 from healthchain.fabric import deploying, nodes, processes
+from healthchain.fabric.approving import Approval
 from healthchain.fabric.channel import fabric_block
 from healthchain.fabric.configs import write_configs
 from healthchain.fabric.nodes import Member, Settings
 from healthchain.fabric.package import write_builder, write_package
-from healthchain.fabric.tools import eventually
+from healthchain.fabric.tools import Tools, eventually
 from healthchain.identity.folders import write_private
 from healthchain.network.provision import GENESIS, create, organisation_folder, read_genesis_block
 from healthchain.records.keyring import Keyring
@@ -113,12 +114,14 @@ async def _agreed(consortium: Consortium, programs: Path, members: Sequence[Memb
     asking = consortium.connection(members[0].name, ADMINISTRATOR, CHAINCODE)
     before = await eventually(partial(deploying.in_force, asking, CHAINCODE), EvaluateFailed)
     following = replace(agreed, sequence=before.sequence) if before else agreed
+    channel, collections = consortium.topology.channel, consortium.folder / nodes.FOLDER / "collections.json"
+    deploying.write_collections(collections, following)
     if following != before:
         following = replace(agreed, sequence=before.sequence + 1 if before else 1)
-        collections = consortium.folder / nodes.FOLDER / "collections.json"
-        deploying.write_collections(collections, following)
-        channel = consortium.topology.channel
         await deploying.agree(programs, members, channel, following, package_ids, collections)
+        return following
+    for one, package_id in zip(members, package_ids, strict=True):  # another one with a new certificate
+        await Approval(Tools(programs, one), one, channel, following, collections).approve(package_id)
     return following
 
 

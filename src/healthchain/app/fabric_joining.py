@@ -1,7 +1,7 @@
-"""A member that comes to a Fabric network on this machine or leaves it, once the channel's configuration says so.
+"""A member that comes to a Fabric network on this machine, leaves it or has new certificates, once its channel says so.
 
-Both are what `fabric.up` does to a folder whose topology has one organisation more, or less: nodes are started and
-join, and the contract's next definition names the members of now in its collections.
+All are what `fabric.up` does to a folder whose topology has one organisation more or less, or other certificates: nodes
+are started and join, and the contract's next definition names the members of now in its collections.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from healthchain.app import fabric
 from healthchain.app.consortium import ADMINISTRATOR, TOPOLOGY, opened, stored_topology
 from healthchain.app.joining import extended
+from healthchain.app.renewing import prepared, put_in_place
 from healthchain.config import Organisation, Topology, read_topology, write_topology
 from healthchain.errors import BadInput
 from healthchain.fabric import nodes
@@ -68,6 +69,28 @@ async def leave(folder: Path, name: str, programs: Path, say: fabric.Say) -> Non
         ended = fabric.end(folder, name)
         _write(folder, smaller, _hosts(folder, topology))
         say(f"{name} has left: {ended} processes ended")
+    await fabric.up(folder, programs, say)
+
+
+async def renew(folder: Path, name: str, programs: Path, say: fabric.Say) -> None:
+    """Put a member's new certificates in place of the old ones, and start its nodes with them.
+
+    Raises BadInput before the channel has them, and what `fabric.up` raises.
+    """
+    topology = _checked(folder, programs)
+    organisation = topology.organisation(name)
+    following = prepared(folder, organisation)
+    async with opened(folder) as consortium:
+        other = next(one.name for one in topology.organisations if one.name != name)
+        config = await current_config(consortium.staff(other, ADMINISTRATOR))
+        if member_msp(config, organisation.msp_id) != following.msp_config():
+            raise BadInput(
+                f"the channel does not have {name}'s new certificates: propose them, and once they have passed let"
+                " `healthchain fabric membership` change the channel"
+            )
+    fabric.end(folder, name)
+    put_in_place(folder, organisation)
+    say(f"{name} has new certificates")
     await fabric.up(folder, programs, say)
 
 

@@ -43,7 +43,7 @@ async def renew(folder: Path, name: str) -> None:
     Raises BadInput before the members have accepted them.
     """
     organisation = stored_topology(folder).organisation(name)
-    current, following = folder_of(folder, organisation), _following(folder, organisation)
+    following = _following(folder, organisation)
     async with opened(folder) as consortium:
         try:
             peer = following.signing_identity(following.peer)
@@ -53,11 +53,24 @@ async def renew(folder: Path, name: str) -> None:
                 "the members have not accepted new certificates of this organisation: propose them"
             ) from None
     with folder_lock(folder):
-        now = datetime.datetime.now(datetime.UTC)
-        for user in sorted(set(current.users()) - set(following.users())):
-            following.enrol(user, now, current.attributes(user))
-        following.replace(current)
-        shutil.rmtree(_apart(folder, organisation))
+        put_in_place(folder, organisation)
+
+
+def prepared(folder: Path, organisation: Organisation) -> OrganisationFolder:
+    """The credentials that are not in use yet. Raises BadInput if there are none."""
+    if not _apart(folder, organisation).exists():
+        raise BadInput("there are no new certificates in this folder: `healthchain certificates prepare` makes them")
+    return _following(folder, organisation)
+
+
+def put_in_place(folder: Path, organisation: Organisation) -> None:
+    """Whoever was enrolled is enrolled again; what was cut off goes on. Nothing of the organisation may run."""
+    current, following = folder_of(folder, organisation), _following(folder, organisation)
+    now = datetime.datetime.now(datetime.UTC)
+    for user in sorted(set(current.users()) - set(following.users())):
+        following.enrol(user, now, current.attributes(user))
+    following.replace(current)
+    shutil.rmtree(_apart(folder, organisation))
 
 
 def _apart(folder: Path, organisation: Organisation) -> Path:

@@ -10,7 +10,7 @@ import typer
 
 from healthchain.cli import fabric_compacting, fabric_machines, fabric_membership
 from healthchain.cli.groups import group
-from healthchain.cli.options import Folder, Json, one_of
+from healthchain.cli.options import Folder, Json, Org, one_of
 from healthchain.cli.output import Output, failures, run_async
 
 app = group("The consortium on a real Hyperledger Fabric network: all on this machine, or on the members' machines.")
@@ -20,6 +20,8 @@ for _command, _options in (
     (fabric_machines.request, "request --dir /opt/healthchain"),
     (fabric_machines.install, "install --dir /opt/healthchain --certificates certificates"),
     (fabric_machines.assemble, "assemble --dir /opt/healthchain --members members"),
+    (fabric_machines.candidate, "candidate --dir /opt/healthchain"),
+    (fabric_machines.admit, "admit --dir /opt/healthchain --members members"),
     (fabric_machines.deploy, "deploy --dir /opt/healthchain --bin /opt/healthchain/bin"),
 ):
     app.command(epilog=f"Example: healthchain fabric {_options}")(_command)
@@ -115,6 +117,17 @@ def leave(
     with failures(output):
         run_async(fabric_joining.leave(folder, name, programs, output.say))
         output.result({"left": name}, f"{name} has left")
+
+
+@app.command(epilog="Example: healthchain fabric renew --dir consortium --org city-clinic --bin fabric/bin")
+def renew(folder: Folder, org: Org, programs: Programs, json: Json = False) -> None:
+    """Once the channel has an organisation's new certificates: put them in place, and start its nodes with them."""
+    from healthchain.app import fabric_joining
+
+    output = Output(as_json=json)
+    with failures(output):
+        run_async(fabric_joining.renew(folder, org, programs, output.say))
+        output.result({"renewed": org}, f"{org} has new certificates")
 
 
 @app.command(epilog="Example: healthchain fabric down --dir consortium")

@@ -110,10 +110,14 @@ def _given(peer: str, orderer: str, orderer_tls: Path | None) -> NodeAddresses |
 
 def _read(folder: Path, files: list[Path]) -> ConfigUpdateEnvelope:
     from healthchain.app.consortium import stored_topology
-    from healthchain.wire.config_update import decode_update, merged
+    from healthchain.wire.config_update import UpdateMalformed, decode_update, merged
 
     channel = stored_topology(folder).channel
-    return merged([decode_update(channel, one.read_bytes()) for one in files])
+    try:
+        found = [one.read_bytes() for one in files]
+    except OSError:
+        raise UpdateMalformed("the update's file cannot be read: give one that `membership update` wrote") from None
+    return merged([decode_update(channel, one) for one in found])
 
 
 def _facts(review: Review) -> dict[str, Any]:

@@ -86,7 +86,8 @@ class Decided:
 class Review:
     """`says` tells what the update changes, in whole sentences; `config` is as the channel has it before.
 
-    `getting_it` are the MSP ids of the members whose peers the update will come to.
+    `getting_it` are the MSP ids of the members whose peers it will come to: all but the one that it is about, whose
+    peer is not there yet, not there any more, or has its old certificate still.
     """
 
     says: tuple[str, ...]
@@ -143,7 +144,7 @@ async def checked(actor: Actor, proposal_id: str, envelope: ConfigUpdateEnvelope
         found = list(differing(wanted.channel_group, after.channel_group))[:SHOWN_MAX]
         what = ", ".join(found) or "in its bytes"
         raise NotDecided(f"the update is not what the members decided; it differs at {what}: do not sign it")
-    getting_it = frozenset(members_of(config)) & frozenset(members_of(after))
+    getting_it = frozenset(members_of(config)) - {agreed.msp_id}
     return Review(tuple(_told(agreed, config, after, at)), signatures(config, envelope), config, getting_it)
 
 
