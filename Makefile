@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test test-long sdk caliper demo bench docs lock
+.PHONY: help setup check test test-long sdk caliper demo bench service docs lock
 
 help: ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(firstword $(MAKEFILE_LIST)) | while IFS='|' read -r name text; do printf '  make %-10s %s\n' "$$name" "$$text"; done
@@ -38,6 +38,9 @@ demo: $(STAMP) ## run a consortium of four organisations in one process and walk
 
 bench: $(STAMP) ## measure the promised figures on this machine, into bench/results
 	$(BIN)/python bench/figures.py
+
+service: $(STAMP) ## compare the contract's service with a plain chaincode on real Fabric (needs FABRIC_BIN)
+	$(BIN)/python bench/service/run.py
 
 docs: $(STAMP) ## make docs/reference/contract.md again from the contract's code
 	$(BIN)/python -m tools.make_contract_reference > docs/reference/contract.md.new

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from healthchain.app.bench.put import PUT_DEFINITION, Put
 from healthchain.app.bench.watching import own_processes
-from healthchain.app.bench.work import Advance, Figures, Load, figures, measure, signature_rates, topology
+from healthchain.app.bench.work import Advance, Figures, Load, Work, figures, signature_rates, topology
 from healthchain.app.consortium import initialise, opened
 
 
@@ -21,7 +21,9 @@ async def on_embedded(folder: Path, load: Load, advance: Advance = lambda transa
     await initialise(folder, topology(load.organisations))
     async with opened(folder, extra=[(PUT_DEFINITION, Put())]) as consortium:
         await consortium.define(PUT_DEFINITION)
-        measured = await measure(consortium, load, own_processes, advance)
+        work = Work(consortium)
+        await work.prepare(load.records_before)
+        measured = await work.measured(load, own_processes, advance)
     started = time.perf_counter()
     async with opened(folder):
         restart = time.perf_counter() - started

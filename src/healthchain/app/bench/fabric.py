@@ -14,7 +14,7 @@ from pathlib import Path
 
 from healthchain.app import fabric
 from healthchain.app.bench.put import PUT_DEFINITION
-from healthchain.app.bench.work import Advance, Figures, Load, Workload, figures, measure, signature_rates, topology
+from healthchain.app.bench.work import Advance, Figures, Load, Work, Workload, figures, signature_rates, topology
 from healthchain.app.consortium import CLINICIAN, opened
 from healthchain.client.errors import EndorseFailed
 from healthchain.fabric import deploying, nodes, processes
@@ -32,8 +32,9 @@ async def on_fabric(
     rates = signature_rates()
     async with _network(folder, load, programs, settings) as members:
         async with opened(folder) as consortium:
-            running = _processes(members)
-            measured = await measure(consortium, load, lambda: running, advance)
+            work, running = Work(consortium), processes_by_kind(members)
+            await work.prepare(load.records_before)
+            measured = await work.measured(load, lambda: running, advance)
         fabric.down(folder)
         started = time.perf_counter()
         await fabric.up(folder, programs, lambda step: None)
@@ -85,7 +86,7 @@ def _put_service(member: Member) -> Path:
     return member.folder / "put.pid"
 
 
-def _processes(members: Sequence[Member]) -> Mapping[str, Sequence[int]]:
+def processes_by_kind(members: Sequence[Member]) -> Mapping[str, Sequence[int]]:
     kinds = {"peers": ("peer",), "orderers": ("orderer",), "services": ("chaincode", "put")}
     found = {
         kind: [

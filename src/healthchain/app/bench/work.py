@@ -92,18 +92,6 @@ class Measured:
     memory_mib: int
 
 
-async def measure(consortium: Consortium, load: Load, processes: Processes, advance: Advance) -> Measured:
-    """On a network where the `put` contract is defined too; `advance` is told of transactions that are committed."""
-    work = Work(consortium, load)
-    await work.prepare()
-    watch = Watch(processes)
-    watch.begin()
-    started = time.perf_counter()
-    records, latencies = await (work.imports() if load.workload is Workload.IMPORT else work.repeat(advance))
-    seconds = time.perf_counter() - started
-    return Measured(len(latencies), records, seconds, latencies, watch.end(), watch.memory_mib)
-
-
 def figures(load: Load, measured: Measured, restart_seconds: float, rates: tuple[int, int]) -> Figures:
     """`rates` are those of `signature_rates`, taken before."""
     latencies = measured.latencies_ms if len(measured.latencies_ms) > 1 else measured.latencies_ms * 2
@@ -149,34 +137,32 @@ def signature_rates(count: int = 2000) -> tuple[int, int]:
 
 
 class Work:
-    """A hospital's clinician at work, for patients made for it."""
+    """A hospital's clinician at work, for patients made for it; `prepare` first. `putting` is where `put` is served."""
 
-    def __init__(self, consortium: Consortium, load: Load) -> None:
-        self._load = load
+    def __init__(self, consortium: Consortium, putting: str = PUT_DEFINITION.name) -> None:
         self._consortium = consortium
         self._organisation = consortium.topology.organisations[0].name
         self._writer: Actor = consortium.staff(self._organisation, CLINICIAN)
         self._patients: list[tuple[str, str]] = []
         self._sealer = BodySealer(new_key())
-        self._putter = consortium.connection(self._organisation, CLINICIAN, PUT_DEFINITION.name)
+        self._putter = consortium.connection(self._organisation, CLINICIAN, putting)
         self._value = secrets.token_bytes(BODY_BYTES)
         self._body = secrets.token_bytes(BODY_BYTES)
 
-    async def prepare(self) -> None:
-        """Patients to write for; their envelopes are of the right size and of no use."""
+    async def prepare(self, records_before: int = 0) -> None:
+        self._patients = await asyncio.gather(*[self._registered() for _ in range(PATIENTS)])
+        await self._preload(records_before)
+
+    async def _registered(self) -> tuple[str, str]:
+        """A patient and a compartment; the envelopes are of the right size and of no use."""
         envelope = secrets.token_bytes(1169)
-        for _ in range(PATIENTS):
-            patient, compartments = random_id(), sorted(random_id() for _ in range(COMPARTMENTS))
-            transient = {
-                f"{one}/1/{recipient}": envelope
-                for one in compartments
-                for recipient in (self._writer.recipient, patient)
-            }
-            public_key = self._writer.key.public_bytes
-            registering = patients.Register(patient, public_key, tuple(compartments))
-            await self._writer.submit("patients:Register", registering, transient)
-            self._patients.append((patient, compartments[0]))
-        await self._preload(self._load.records_before)
+        patient, compartments = random_id(), sorted(random_id() for _ in range(COMPARTMENTS))
+        transient = {
+            f"{one}/1/{recipient}": envelope for one in compartments for recipient in (self._writer.recipient, patient)
+        }
+        registering = patients.Register(patient, self._writer.key.public_bytes, tuple(compartments))
+        await self._writer.submit("patients:Register", registering, transient)
+        return patient, compartments[0]
 
     async def _preload(self, count: int) -> None:
         turn = asyncio.Semaphore(2)
@@ -188,31 +174,44 @@ class Work:
         sizes = [min(PRELOAD_BATCH, count - begin) for begin in range(0, count, PRELOAD_BATCH)]
         await asyncio.gather(*[batch(index, size) for index, size in enumerate(sizes)])
 
-    async def repeat(self, advance: Advance) -> tuple[int, list[float]]:
+    async def measured(
+        self, load: Load, processes: Processes, advance: Advance = lambda transactions: None
+    ) -> Measured:
+        """`advance` is told of transactions that are committed."""
+        watch = Watch(processes)
+        watch.begin()
+        started = time.perf_counter()
+        records, latencies = await (
+            self._imports(load) if load.workload is Workload.IMPORT else self._repeat(load, advance)
+        )
+        seconds = time.perf_counter() - started
+        return Measured(len(latencies), records, seconds, latencies, watch.end(), watch.memory_mib)
+
+    async def _repeat(self, load: Load, advance: Advance) -> tuple[int, list[float]]:
         """Records written, and each transaction's milliseconds."""
         latencies: list[float] = []
-        batch = RECORDS_OF_BATCH if self._load.workload is Workload.BATCH else 1
-        end = time.perf_counter() + self._load.seconds
+        batch = RECORDS_OF_BATCH if load.workload is Workload.BATCH else 1
+        end = time.perf_counter() + load.seconds
 
         async def worker(index: int) -> None:
             while time.perf_counter() < end:
                 started = time.perf_counter()
-                if self._load.workload is Workload.PUT:
+                if load.workload is Workload.PUT:
                     await self._put()
                 else:
                     await self._write(index + len(latencies), batch)
                 latencies.append((time.perf_counter() - started) * 1000)
                 advance(1)
 
-        await asyncio.gather(*[worker(index) for index in range(self._load.in_flight)])
+        await asyncio.gather(*[worker(index) for index in range(load.in_flight)])
         return len(latencies) * batch, latencies
 
-    async def imports(self) -> tuple[int, list[float]]:
+    async def _imports(self, load: Load) -> tuple[int, list[float]]:
         """Sample patients, one after another, until the time is over; the same again are new patients' records."""
         contents = [read_file(path) for path in sample_files()]
         custodian = self._consortium.custodian(self._organisation)
         latencies: list[float] = []
-        resources, end = 0, time.perf_counter() + self._load.seconds
+        resources, end = 0, time.perf_counter() + load.seconds
         while len(latencies) < len(contents) or time.perf_counter() < end:
             generation, index = divmod(len(latencies), len(contents))
             begun = time.perf_counter()
