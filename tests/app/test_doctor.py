@@ -22,6 +22,7 @@ from healthchain.app.fabric import init
 from healthchain.client.asking import Known
 from healthchain.client.handshake import Handshake, Outcome
 from healthchain.config import DEFAULT
+from healthchain.contract. import Standing
 from healthchain.fabric.nodes import Consensus, Settings, members
 from healthchain.fabric.traces import STORES
 from healthchain.identity.certificates import CertificateAuthority, NodeOU
@@ -343,6 +344,18 @@ def test_a_following_definition_is_asked_about_once() -> None:
 def test_a_peer_that_cannot_run_the_contract() -> None:
     said = {HOSPITAL: "", CLINIC: "the chaincode does not register", AGENCY: "no service"}
     assert seen(list(agreement.judge_runs(said, {AGENCY}))) == [(Code.CHAINCODE_FAILS, CLINIC, "peer")]
+
+
+def test_a_member_that_was_removed() -> None:
+    standings = dict.fromkeys(MSP_IDS.values(), Standing.ACTIVE) | {MSP_IDS[AGENCY]: Standing.SUSPENDED}
+    removed = agreement.Ran("", {**standings, MSP_IDS[CLINIC]: Standing.REMOVED})
+
+    def judged(ran: agreement.Ran, in_channel: Sequence[str]) -> Seen:
+        return seen(list(agreement.judge_members([agreement.Ran("silent"), ran], MSP_IDS, in_channel)))
+
+    assert judged(agreement.Ran("", standings), list(MSP_IDS)) == []
+    assert judged(removed, list(MSP_IDS)) == [(Code.MEMBER_STAYS, CLINIC, "channel")]
+    assert judged(removed, [HOSPITAL, INSURANCE, AGENCY]) == []
 
 
 def collections(**changes: object) -> collection_pb2.CollectionConfigPackage:

@@ -6,6 +6,7 @@ import asyncio
 import datetime
 import json
 import re
+import shutil
 import signal
 import socket
 import time
@@ -15,9 +16,9 @@ from pathlib import Path
 import pytest
 from fabric_protos.common import common_pb2, configtx_pb2
 
-from healthchain.app.doctor.examination import Options
+from healthchain.app.doctor.examination import Options, examine
 from healthchain.config import CHAINCODE, DEFAULT
-from healthchain.fabric.nodes import Consensus, Member
+from healthchain.fabric.nodes import Consensus, Member, Settings, write_settings
 from healthchain.identity.certificates import CertificateAuthority, NodeOU
 from healthchain.identity.keys import SigningKey
 from healthchain.network.provision import GENESIS, read_genesis_block
@@ -57,6 +58,24 @@ def test_a_healthy_network_has_no_finding(network: Network) -> None:
     assert (report.findings, report.unanswered) == ((), ())
     assert time.monotonic() - started < 20
     assert "8 clocks" in report.examined
+
+
+def test_one_organisation_s_part_of_a_network(network: Network, tmp_path: Path) -> None:
+    """With its own keys only, it asks all members' nodes as itself."""
+    part = tmp_path / "part"
+    shutil.copytree(network.folder / "organizations", part / "organizations")
+    for name, one in network.members.items():
+        if name != CLINIC:
+            for key in (part / one.credentials.path.relative_to(network.folder)).rglob("*_sk"):
+                key.unlink()
+    for file in ("topology.toml", GENESIS):
+        shutil.copy(network.folder / file, part)
+    hosts = {name: one.nodes for name, one in network.members.items()}
+    write_settings(part, Settings(Consensus.RAFT, organisation=CLINIC, hosts=hosts))
+    report = asyncio.run(examine(part))
+    assert (report.findings, report.unanswered) == ((), ())
+    assert {"8 clocks", "9 addresses, by a TLS handshake each"} < set(report.examined)
+    assert report.examined[0] == "10 certificates of 1 organisations"
 
 
 def test_nodes_that_ended(network: Network) -> None:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+import msgspec
 from fabric_protos.peer.lifecycle import lifecycle_pb2
 from google.protobuf.message import Message
 
 from healthchain.app.doctor.findings import Code, Finding
 from healthchain.client.asking import Node, NodeRefuses
 from healthchain.config import CHAINCODE
+from healthchain.contract. import Standing
+from healthchain.contract.members import Members
 from healthchain.wire.lifecycle import LIFECYCLE
 
 NOT_DEFINED = 404
@@ -38,6 +41,14 @@ class Pending:
     sequence: int
     version: str
     approvals: Mapping[str, bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """A call of the contract on one peer: what that said if it cannot run it, or the members' standings by MSP id."""
+
+    said: str
+    standings: Mapping[str, Standing] = field(default_factory=dict)
 
 
 async def committed(node: Node, channel: str) -> Definition:
@@ -83,14 +94,17 @@ async def pending(node: Node, channel: str, following: Approved) -> Pending:
     return Pending(following.sequence, following.version, dict(approvals))
 
 
-async def runs(node: Node, channel: str) -> str:
-    """What the peer said if it cannot run the contract; empty if it can. Raises NodeSilent."""
+async def runs(node: Node, channel: str) -> Ran:
+    """Raises NodeSilent."""
     try:
-        await node.ask(channel, CHAINCODE, b"members:List", b"{}")
+        listed = await node.ask(channel, CHAINCODE, b"members:List", b"{}")
+        standings = {one.msp_id: one.standing for one in msgspec.json.decode(listed, type=Members).members}
     except NodeRefuses as refused:
         by_contract = refused.status != 0 and _is_code(str(refused).partition(":")[0])
-        return "" if by_contract else str(refused)
-    return ""
+        return Ran("" if by_contract else str(refused))
+    except msgspec.DecodeError:
+        return Ran("its answer is not that of this version of the contract")
+    return Ran("", standings)
 
 
 def judge(
@@ -123,6 +137,14 @@ def judge_runs(said: Mapping[str, str], explained: Collection[str]) -> Iterator[
     for name, text in said.items():
         if text and name not in explained:
             yield Finding(Code.CHAINCODE_FAILS, name, "peer", text)
+
+
+def judge_members(ran: Sequence[Ran], msp_ids: Mapping[str, str], in_channel: Collection[str]) -> Iterator[Finding]:
+    """`in_channel` are the organisations that the channel's configuration has."""
+    for name, msp_id in msp_ids.items():
+        removed = [one for one in ran if one.standings.get(msp_id) is Standing.REMOVED]
+        if removed and name in in_channel:
+            yield Finding(Code.MEMBER_STAYS, name, "channel", "removed by the members' votes")
 
 
 def following(found: Sequence[Installed], definition: Definition) -> list[Approved]:

@@ -32,7 +32,8 @@ class Options:
 async def examine(folder: Path, options: Options = Options()) -> Report:
     """Changes nothing, and is done in some seconds. Raises BadInput for a folder without a network."""
     topology = stored_topology(folder)
-    found = await asyncio.to_thread(_credentials, folder, topology)
+    whose = read_settings(folder).organisation if is_fabric(folder) else ""
+    found = await asyncio.to_thread(_credentials, folder, topology, whose)
     now = datetime.datetime.fromtimestamp(options.clock_ns() / 1e9, datetime.UTC)
     on_disk = credentials.judge(found, now, datetime.timedelta(days=options.expiring_days))
     told = (
@@ -45,13 +46,12 @@ async def examine(folder: Path, options: Options = Options()) -> Report:
     organisations = len({one.organisation for one in found})
     what = f"{len(certified) - persons} certificates of {organisations} organisations"
     people = f", {persons} of {credentials.PERSONS}" if persons else ""
-    findings = in_order((*_folder(folder), *on_disk, *told.findings))
+    findings = in_order((*_folder(folder, whose), *on_disk, *told.findings))
     return Report(findings, (f"{what}{people}", *told.examined), told.unanswered)
 
 
-def _credentials(folder: Path, topology: Topology) -> list[credentials.Credential]:
+def _credentials(folder: Path, topology: Topology, whose: str) -> list[credentials.Credential]:
     """Of all organisations; in one's part of a network on several machines, its own."""
-    whose = read_settings(folder).organisation if is_fabric(folder) else ""
     return [
         credential
         for one in topology.organisations
@@ -62,9 +62,10 @@ def _credentials(folder: Path, topology: Topology) -> list[credentials.Credentia
     ]
 
 
-def _folder(folder: Path) -> list[Finding]:
+def _folder(folder: Path, whose: str) -> list[Finding]:
+    """One organisation's part is made for several users of its machine, with keys that are their owners' only."""
     found = []
-    if folder.stat().st_mode & 0o077:
+    if not whose and folder.stat().st_mode & 0o077:
         found.append(Finding(Code.FOLDER_OPEN, "", "folder", f"mode {folder.stat().st_mode & 0o777:03o}"))
     try:
         read_genesis_block(folder)

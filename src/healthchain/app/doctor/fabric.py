@@ -96,6 +96,8 @@ async def _judge(
     if configs:
         _, latest = max(configs, key=lambda one: one[0])
         findings += channel.judge(latest, [kept(one) for one in listed])
+        ran = [one.ran for one in answers if one.ran is not None]
+        findings += agreement.judge_members(ran, msp_ids, latest.authorities)
     chains = [one.chain for one in answers]
     findings += channel.judge_chains(chains, await _later(asking, answers, channel.highest(chains)))
     findings += await _contract(asking, topology, msp_ids, answers, reached)
@@ -127,7 +129,7 @@ async def _contract(
         findings += private_data.judge(in_force.collections, names, msp_ids, answering)
         services = {name for (name, node), one in reached.items() if node == reach.SERVICE and not one.answers}
         known = services | {one.organisation for one in findings}
-        findings += agreement.judge_runs({one.organisation: one.fails or "" for one in answers}, known)
+        findings += agreement.judge_runs({one.organisation: one.ran.said for one in answers if one.ran}, known)
     return findings
 
 

@@ -123,7 +123,11 @@ class Code(Enum):
     )
     MEMBER_MISSING = _error(
         "the channel's configuration lacks an organisation of the topology",
-        "submit the configuration update that its admission yielded (docs/governance.md)",
+        "submit the update that its admission yielded (`healthchain fabric membership`); if it left: `fabric leave`",
+    )
+    MEMBER_STAYS = _error(
+        "a member that was removed is still in the channel's configuration: its peer gets every block",
+        "submit the update that its removal yielded (`healthchain fabric membership`)",
     )
     ANCHOR_PEER_MISSING = _error(
         "an organisation has no anchor peer: the others' peers do not find its own",

@@ -44,7 +44,7 @@ class PeerAnswers:
     config: tuple[int, channel.Configured] | None
     definition: agreement.Definition | None
     installed: agreement.Installed | None
-    fails: str | None
+    ran: agreement.Ran | None
     known: Known | None
 
 
@@ -99,14 +99,14 @@ class Asking:
 
     async def _ask_joined(self, name: str, node: Node, chain: channel.Chain, *, own: bool) -> PeerAnswers:
         here = self.channel_id
-        config, definition, installed, fails, known = await asyncio.gather(
+        config, definition, installed, ran, known = await asyncio.gather(
             self.attempt(name, PEER, _config(node, here)),
             self.attempt(name, PEER, agreement.committed(node, here)),
             self.attempt(name, PEER, agreement.installed(name, node, here) if own else _untold()),
             self.attempt(name, PEER, agreement.runs(node, here)),
             self.attempt(name, PEER, node.known(here, CHAINCODE)),
         )
-        return PeerAnswers(name, node, chain, config, definition, installed, fails, known)
+        return PeerAnswers(name, node, chain, config, definition, installed, ran, known)
 
     async def ask_orderer(self, member: Member, node: Node) -> None:
         status = await self.attempt(member.name, ORDERER, node.deliver_status(self.channel_id, self.clock_ns()))
