@@ -16,8 +16,10 @@ from pathlib import Path
 from fabric_protos.ledger.rwset import rwset_pb2
 from fabric_protos.ledger.rwset.kvrwset import kv_rwset_pb2
 
+from healthchain.errors import BadInput
 from healthchain.fabric.leveldb import database
 from healthchain.fabric.leveldb.entries import Entry
+from healthchain.fabric.leveldb.manifest import CURRENT
 from healthchain.fabric.leveldb.numbers import number, string
 
 STATE = Path("ledgersData/stateLeveldb")
@@ -50,10 +52,12 @@ class Traces:
 def traces(ledger: Path) -> Traces:
     """Of the peer whose `fileSystemPath` this is; it may run.
 
-    Raises BadInput for a damaged folder, and FileNotFoundError for one that is none.
+    Raises BadInput for a folder that is none, or damaged, and Changing for one that is written to all the time.
     """
+    if not all((ledger / store / CURRENT).exists() for store in STORES):
+        raise BadInput("there is no ledger of a Fabric peer in this folder: name the folder that its peer has it in")
     for _ in range(ATTEMPTS - 1):
-        with suppress(FileNotFoundError):  # LevelDB merged files while they were read
+        with suppress(database.Changing):
             return _traces(ledger)
     return _traces(ledger)
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from healthchain.errors import BadInput
+from healthchain.errors import BadInput, HealthChainError
 from healthchain.fabric.leveldb import journal
 from healthchain.fabric.leveldb.entries import Entry, deletions, in_journal, in_table
 from healthchain.fabric.leveldb.manifest import Manifest, read_manifest, write_manifest
@@ -19,22 +19,31 @@ FIRST_KEY, LAST_KEY = b"\0", b"\xff" * 8  # no peer's: theirs begin with a chann
 MERGED_FROM = 4  # tables at level 0: from so many on goleveldb merges them (opt.DefaultCompactionL0Trigger)
 
 
+class Changing(HealthChainError):
+    """A database that is open wrote or merged files while they were read."""
+
+
 def entries(folder: Path) -> Iterator[tuple[Entry, bool]]:
     """Every version of every key in every file, and whether it is what the database answers with.
 
-    May be read while the database is open; a file that went away meanwhile raises FileNotFoundError: begin again.
+    The database may be open. Raises BadInput for a damaged folder, and at any time Changing: then begin again.
     """
-    manifest = read_manifest(folder)
-    contents = {file: list(_entries(file)) for file in files(folder)}
-    newest: dict[bytes, int] = {}
-    for file, found in contents.items():
-        if _counts(file, manifest):
-            for one in found:
-                newest[one.key] = max(one.sequence, newest.get(one.key, 0))
-    for file, found in contents.items():
-        counts = _counts(file, manifest)
-        for one in found:
-            yield one, counts and one.value is not None and newest[one.key] == one.sequence
+    try:
+        manifest = read_manifest(folder)
+        sizes = {file: file.stat().st_size for file in files(folder)}  # what is appended later is not looked at
+        newest: dict[bytes, int] = {}
+        for file, size in sizes.items():
+            if _counts(file, manifest):
+                for one in _entries(file, size):
+                    newest[one.key] = max(one.sequence, newest.get(one.key, 0))
+        for file, size in sizes.items():
+            counts = _counts(file, manifest)
+            for one in _readable(file, size, counts=counts):
+                yield one, counts and one.value is not None and newest[one.key] == one.sequence
+        if read_manifest(folder) != manifest:
+            raise FileNotFoundError
+    except FileNotFoundError:
+        raise Changing(f"a peer's files ({folder.name}) change while they are read: try again") from None
 
 
 def files(folder: Path) -> list[Path]:
@@ -78,8 +87,19 @@ def _last_sequence(folder: Path, first: int) -> int:
     return max((one.sequence for path in journals for one in in_journal(path.read_bytes())), default=0)
 
 
-def _entries(file: Path) -> Iterator[Entry]:
-    return (in_table if file.suffix == TABLE else in_journal)(file.read_bytes())
+def _readable(file: Path, size: int, *, counts: bool) -> Iterator[Entry]:
+    """One that does not count may be in the making, and then has nothing that others have not."""
+    try:
+        yield from _entries(file, size)
+    except BadInput:
+        if counts:
+            raise
+
+
+def _entries(file: Path, size: int) -> Iterator[Entry]:
+    with file.open("rb") as stream:
+        content = stream.read(size)
+    return (in_table if file.suffix == TABLE else in_journal)(content)
 
 
 def _counts(file: Path, manifest: Manifest) -> bool:

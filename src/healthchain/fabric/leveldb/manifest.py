@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from healthchain.fabric.leveldb.numbers import encoded, encoded_string, number, 
 from healthchain.identity.folders import write_private
 
 CURRENT = "CURRENT"
+_NAME = re.compile(r"MANIFEST-\d+")
 COMPARER, JOURNAL, NEXT_FILE, SEQUENCE, COMPACTED, DELETED, ADDED, JOURNAL_BEFORE = 1, 2, 3, 4, 5, 6, 7, 9
 BYTEWISE = b"leveldb.BytewiseComparator"
 
@@ -36,13 +38,17 @@ class Manifest:
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """Raises BadInput."""
+    """Raises BadInput, and FileNotFoundError if there is none, or a new one by now."""
     try:
         name = (folder / CURRENT).read_text().strip()
+        if not _NAME.fullmatch(name):
+            raise ValueError("not the name of a manifest")
         content = (folder / name).read_bytes()
         found = Manifest()
         for record in journal.records(content, checked=True):
             _apply(found, record)
+    except FileNotFoundError:
+        raise
     except (OSError, UnicodeDecodeError, IndexError, ValueError):
         raise BadInput(
             f"the LevelDB folder {folder.name} of a peer is damaged: restore it, or let the peer join anew"
