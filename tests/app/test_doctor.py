@@ -19,10 +19,10 @@ from healthchain.app.doctor import agreement, channel, clocks, erasure, gossip, 
 from healthchain.app.doctor.examination import Options, examine
 from healthchain.app.doctor.findings import Code, Finding, Severity, in_order
 from healthchain.app.fabric import init
+from healthchain.chaincode.membership import Standing
 from healthchain.client.asking import Known
 from healthchain.client.handshake import Handshake, Outcome
 from healthchain.config import DEFAULT
-from healthchain.contract. import Standing
 from healthchain.fabric.nodes import Consensus, Settings, members
 from healthchain.fabric.traces import STORES
 from healthchain.identity.certificates import CertificateAuthority, NodeOU

@@ -10,9 +10,9 @@ from fabric_protos.peer.lifecycle import lifecycle_pb2
 from google.protobuf.message import Message
 
 from healthchain.app.doctor.findings import Code, Finding
+from healthchain.chaincode.membership import Standing
 from healthchain.client.asking import Node, NodeRefuses
 from healthchain.config import CHAINCODE
-from healthchain.contract. import Standing
 from healthchain.contract.members import Members
 from healthchain.wire.lifecycle import LIFECYCLE
 
