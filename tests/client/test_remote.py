@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import re
+import sys
+from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -10,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from healthchain.app.consortium import initialise, opened
+from healthchain.client.checkpoint import FileCheckpoint
 from healthchain.client.errors import EvaluateFailed
 from healthchain.client.failover import RemoteGateway
 from healthchain.client.gateway import Connection
@@ -21,6 +25,7 @@ from healthchain.network.serving.server import serving
 from healthchain.wire.gateway import ErrorDetail, GatewayError, Status
 from healthchain.wire.rpc_status import decode_details, encode_status
 
+DOCUMENT = Path(__file__).parents[2] / "docs/fabric-clients.md"
 NOBODY = "localhost:1"
 AGENCY = "health-agency"
 SUSPENDED = b'{"holder":"CityClinicMSP/clinician"}'
@@ -98,3 +103,26 @@ def test_details_are_read_as_they_were_written() -> None:
 def test_what_is_no_status_has_no_details() -> None:
     assert decode_details(b"\xff\xff") == ()
     assert decode_details(b"\x1b\x00") == ()
+
+
+def test_the_documented_program_runs(made: Path, tmp_path: Path) -> None:
+    [program] = re.findall(r"```python\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)
+
+    async def work() -> tuple[bytes, bytes]:
+        async with (
+            opened(made) as consortium,
+            serving(consortium.network, made, host="127.0.0.1", base_port=0, client_certificates=False) as served,
+        ):
+            (tmp_path / "consortium").symlink_to(made)
+            here = program.replace("localhost:10051", served[AGENCY]).replace("localhost:8051", served["city-clinic"])
+            running = await asyncio.create_subprocess_exec(
+                sys.executable, "-W", "error", "-c", here, cwd=tmp_path, stdout=PIPE, stderr=PIPE
+            )
+            async with asyncio.timeout(60):
+                return await running.communicate()
+
+    stdout, stderr = asyncio.run(work())
+    lines = stdout.decode().splitlines()
+    assert stderr == b""
+    assert [line.split()[0] for line in lines[1:]] == ["suspended", "reinstated", "2"], stdout
+    assert FileCheckpoint(tmp_path / "licences.checkpoint").position is not None

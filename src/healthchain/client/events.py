@@ -96,7 +96,7 @@ class Events:
             patience.begins()
             try:
                 if position is None:
-                    position = await self._end()
+                    position = await self.end()
                 async with aclosing(attempt(position)) as found:
                     async for after, event in found:
                         position = after
@@ -107,7 +107,7 @@ class Events:
                     raise refusal(error) or EventsFailed(position, error) from error
             await patience.pause()
 
-    async def _end(self) -> Position:
+    async def end(self) -> Position:
         """Of the chain, as of now: another gateway that is asked later would take its own end, and leave blocks out."""
         asked = self.connection.to("qscc").proposal("GetChainInfo", self.connection.channel_id.encode())
         try:
