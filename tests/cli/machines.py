@@ -12,12 +12,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from healthchain.config import DEFAULT
+from healthchain.config import DEFAULT, Topology, write_topology
 
 from .program import process
 
 SECONDS_MAX = 150
-NAMES = [one.name for one in DEFAULT.organisations]
+GROUPS = {"fabric": 2, "licences": 2, "governance": 2}  # words of a command before its options
+KINDS = ("peer", "orderer", "admin", "chaincode", "callback", "peer_operations", "orderer_operations")
 UNITS = ("orderer", "chaincode", "peer")
 
 
@@ -37,8 +38,8 @@ class Machine:
         (self.folder / "venv" / "bin" / "healthchain").symlink_to(Path(sys.executable).with_name("healthchain"))
 
     def done(self, *arguments: str | Path) -> Any:
-        words = arguments[:2] if arguments[0] in ("fabric", "licences") else arguments[:1]
-        rest = arguments[len(words) :]
+        count = 3 if arguments[1] == "membership" else GROUPS.get(str(arguments[0]), 1)
+        words, rest = arguments[:count], arguments[count:]
         ended = process(*words, "--dir", self.folder, *rest, "--json", seconds_max=SECONDS_MAX)
         assert ended.status == 0, ended
         return json.loads(ended.stdout)
@@ -52,6 +53,17 @@ class Machine:
         subprocess.run(["/bin/sh", str(script), *arguments], check=True, capture_output=True)  # noqa: S603 (exported)
         file: str = self.done("fabric", "install", "--certificates", certificates)["file"]
         return file
+
+    def address(self, index: int) -> str:
+        """Of its peer (0), its orderer (1), and so on."""
+        read = json.loads((self.folder / "fabric" / "settings.json").read_text())["hosts"][self.name]
+        address: str = read[KINDS[index]]
+        return address
+
+    def take(self, made: Path) -> None:
+        """Of a later export: who takes part, and where."""
+        for file in ("topology.toml", "fabric/settings.json"):
+            shutil.copy(made / file, self.folder / file)
 
     def start(self, *units: str) -> None:
         for unit in units or UNITS:
@@ -98,19 +110,32 @@ def directives(unit: Path) -> dict[str, list[str]]:
     return read
 
 
-def exported(folder: Path, port: int, *options: str) -> list[Machine]:
+def exported(folder: Path, port: int, consensus: str, names: Sequence[str]) -> list[Machine]:
     """One address an organisation, from 127.0.0.2 on, each with the same ports."""
-    hosts = [f"[{name}]\n{_hosts(f'127.0.0.{index + 2}', port, folder / name)}" for index, name in enumerate(NAMES)]
+    out = _export(folder, "export", port, consensus, names)
+    return [Machine((out / name).rename(folder / name), folder / "authorities" / name) for name in names]
+
+
+def larger(folder: Path, port: int, consensus: str, names: Sequence[str], known: Sequence[Machine]) -> Machine:
+    """The last of these names is new; the others' folders are in `larger`, to be taken from."""
+    out = _export(folder, "larger", port, consensus, names)
+    assert [*names[:-1]] == [one.name for one in known]
+    return Machine((out / names[-1]).rename(folder / names[-1]), folder / "authorities" / names[-1])
+
+
+def _export(folder: Path, to: str, port: int, consensus: str, names: Sequence[str]) -> Path:
+    hosts = [f"[{name}]\n{_hosts(f'127.0.0.{index + 2}', port, folder / name)}" for index, name in enumerate(names)]
     (folder / "hosts.toml").write_text("\n".join(hosts))
-    out = folder / "export"
-    ended = process("fabric", "export", "--hosts", folder / "hosts.toml", "--out", out, *options, "--json")
+    topology = Topology(organisations=tuple(DEFAULT.organisation(name) for name in names))
+    (folder / "topology.toml").write_text(write_topology(topology))
+    files = ("--topology", folder / "topology.toml", "--hosts", folder / "hosts.toml", "--out", folder / to)
+    ended = process("fabric", "export", *files, "--consensus", consensus, "--json")
     assert ended.status == 0, ended
-    return [Machine((out / name).rename(folder / name), folder / "authorities" / name) for name in NAMES]
+    return folder / to
 
 
 def _hosts(address: str, port: int, folder: Path) -> str:
-    kinds = ("peer", "orderer", "admin", "chaincode", "callback", "peer_operations", "orderer_operations")
-    lines = [f'{kind} = "{address}:{port + index}"' for index, kind in enumerate(kinds)]
+    lines = [f'{kind} = "{address}:{port + index}"' for index, kind in enumerate(KINDS)]
     return "\n".join([*lines, f'listen = "{address}"', f'folder = "{folder}"', ""])
 
 

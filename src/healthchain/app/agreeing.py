@@ -57,7 +57,8 @@ async def deploy(folder: Path, programs: Path, say: Say) -> Deployed:
         raise BadInput("there is no block 0 here yet: run `healthchain fabric assemble` first")
     members = nodes.members(folder, topology, settings)
     own = next(one for one in members if one.name == settings.organisation)
-    await deploying.join(programs, [own], topology.channel, block, block)
+    newest = folder / nodes.CHANNEL_BLOCK_FILE
+    await deploying.join(programs, [own], topology.channel, block, newest if newest.exists() else block)
     say(f"the orderer and the peer of {own.name} are in the channel {topology.channel}")
     package, package_id = packaged(own)
     await deploying.install(programs, own, package, package_id)

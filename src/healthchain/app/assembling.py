@@ -15,6 +15,7 @@ from healthchain.app.enrolling import own_network, requests_of
 from healthchain.config import Topology
 from healthchain.fabric import nodes
 from healthchain.fabric.channel import fabric_block
+from healthchain.fabric.nodes import Settings
 from healthchain.fabric.public_part import SUFFIX, PartUnfit, PublicPart, check_part, place_part, read_parts
 from healthchain.identity.folders import write_private
 from healthchain.identity.msp import serialize_identity
@@ -29,22 +30,33 @@ def assemble(folder: Path, members: Path) -> tuple[str, dict[str, str]]:
     Raises BadInput, with nothing written.
     """
     topology, settings = own_network(folder)
+    parts = checked_parts(folder, members)
+    place_others(folder, topology, settings, parts)
+    founding = founding_block(folder, topology, _creator(topology, parts), _nonce(topology, parts), _youngest_s(parts))
+    block = fabric_block(founding, nodes.members(folder, topology, settings), settings.consensus)
+    encoded = block.SerializeToString(deterministic=True)
+    write_private(folder / GENESIS, encoded)
+    return sha256(encoded).hexdigest(), {name: part.fingerprint() for name, part in parts.items()}
+
+
+def checked_parts(folder: Path, members: Path) -> dict[str, PublicPart]:
+    """Every member's file, by name. Raises BadInput."""
+    topology, settings = own_network(folder)
     parts = read_parts(members, topology)
     _require_own(folder, parts[settings.organisation])
     now = datetime.datetime.now(datetime.UTC)
     for name, part in parts.items():
         asked = {one.name: one for one in requests_of(folder, topology, settings, name)}
         check_part(part, topology.organisation(name).msp_id, [asked["orderer0"], asked["orderer0-tls"]], now)
+    return parts
+
+
+def place_others(folder: Path, topology: Topology, settings: Settings, parts: dict[str, PublicPart]) -> None:
     for name, part in parts.items():
         if name != settings.organisation:
             credentials = folder_of(folder, topology.organisation(name))
             place_part(part, credentials)
             Keyring(credentials).write_public_key(part.public_key())
-    founding = founding_block(folder, topology, _creator(topology, parts), _nonce(topology, parts), _youngest_s(parts))
-    block = fabric_block(founding, nodes.members(folder, topology, settings), settings.consensus)
-    encoded = block.SerializeToString(deterministic=True)
-    write_private(folder / GENESIS, encoded)
-    return sha256(encoded).hexdigest(), {name: part.fingerprint() for name, part in parts.items()}
 
 
 def _require_own(folder: Path, part: PublicPart) -> None:

@@ -97,6 +97,33 @@ def assemble(
         )
 
 
+def candidate(folder: Folder, json: Json = False) -> None:
+    """At a newcomer: print the change with which an administrator proposes it (`governance propose --change`)."""
+    import msgspec
+
+    from healthchain.app.admitting import candidate as proposed
+
+    output = Output(as_json=json)
+    with failures(output):
+        output.raw(msgspec.json.encode(proposed(folder)))
+
+
+def admit(
+    folder: Folder,
+    members: Annotated[Path, typer.Option("--members", help="The folder of all members' files, the newcomer's too.")],
+    json: Json = False,
+) -> None:
+    """Once the channel has a newcomer, and this folder the larger topology: put all members' certificates in place."""
+    from healthchain.app.admitting import admit as put
+
+    output = Output(as_json=json)
+    with failures(output):
+        known = run_async(put(folder, members))
+        text = "the members' certificates are in place"
+        text += ", and the channel's newest configuration" if known else ""
+        output.result({"configuration": known}, f"{text}: go on with `healthchain fabric deploy`")
+
+
 def deploy(folder: Folder, programs: Programs, json: Json = False) -> None:
     """Once the nodes run: join the channel, approve the contract; whoever is the last commits it and founds."""
     from healthchain.app.agreeing import Stage

@@ -25,6 +25,7 @@ FOLDER = "fabric"
 SETTINGS = "settings.json"
 SETTINGS_FILE = Path(FOLDER) / SETTINGS
 CHANNEL_BLOCK = "channel.block"  # the newest configuration, once there is another than block 0's
+CHANNEL_BLOCK_FILE = Path(FOLDER) / CHANNEL_BLOCK
 BASE_PORT, PORT_STEP = 7051, 20
 BFT_ORDERERS_MIN = 4  # one of them may fail
 PROGRAMS = ("orderer", "peer", "osnadmin")
