@@ -40,9 +40,8 @@ def test_every_fact_and_the_transcript() -> None:
     added = facts["added"]
     assert (added["members"], added["import_unlicensed"], added["resources_imported"]) == (5, "LICENCE_MISSING", 252)
     assert added["read_identical"] is added["endorsed_by_it"] is added["peers_equal"] is True
-    configuration = facts["configuration"]
-    assert re.fullmatch("[0-9a-f]{64}", configuration["digest"])
-    assert (configuration["bytes"] > 1000, configuration["signatures"]) == (True, 0)
+    assert re.fullmatch("[0-9a-f]{64}", added["update_digest"])
+    assert (added["update_bytes"] > 1000, added["update_signatures"]) == (True, 0)
     assert facts["verify_clean"] is True
     assert 0 < facts["blocks"] <= facts["transactions"]
     assert_told("governance", ended.stderr)
@@ -60,4 +59,4 @@ def test_the_facts_are_observed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     facts = asyncio.run(scenario.run(Embedded(tmp_path / "consortium"), told.append))
     assert any("0 of 4 administrators open it" in one for one in told)
     assert facts.policy.comment_opens_for == 0
-    assert (facts.suspended.read_before_and_after_equal, facts.added and facts.added.read_identical) == (False, False)
+    assert (facts.suspended.read_before_and_after_equal, facts.added.read_identical) == (False, False)

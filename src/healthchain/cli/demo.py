@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import signal
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -49,6 +52,8 @@ def demo(
         if programs is None:
             raise BadInput("--engine fabric needs Fabric's programs: name their folder with --bin or FABRIC_BIN")
         settings = Settings(one_of(Consensus, consensus, "consensus"), base_port)
+        stopped = partial(signal.raise_signal, signal.SIGINT)  # no process of the network outlives the demo
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped)
         async with on_fabric(place, programs, settings) as stage:
             return await scenario(chosen)(stage, output.say)
 

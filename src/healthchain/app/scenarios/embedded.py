@@ -7,21 +7,22 @@ from collections.abc import Collection
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
-from healthchain.app.consortium import Consortium, initialise, opened
+from healthchain.app.consortium import ADMINISTRATOR, Consortium, initialise, opened
 from healthchain.app.joining import join
-from healthchain.app.scenarios.stage import Checked, Joined
+from healthchain.app.scenarios.stage import Checked, Joined, Update
 from healthchain.app.verify import verify
 from healthchain.config import CHAINCODE, DEFAULT, Organisation
 from healthchain.ledger import fsck
 from healthchain.network.network import peer_folder
 from healthchain.network.provision import read_genesis_block
+from healthchain.records import governing
+from healthchain.wire.config_update import update_envelope
 from healthchain.wire.transaction import decode_action, decode_header
 
 
 class Embedded:
     """In an empty folder, which holds the consortium afterwards."""
 
-    where_erased = "no peer's disk holds them"
     copied = "a peer's block file"
 
     def __init__(self, folder: Path) -> None:
@@ -37,14 +38,11 @@ class Embedded:
     async def held(self, consortium: Consortium, organisation: str, collection: str, key: str) -> bytes | None:
         return consortium.network.peers[organisation].ledger.private(CHAINCODE, collection, key)
 
-    async def any_left(self, traces: Collection[bytes]) -> bool:
-        """In any file of any peer."""
-        for path in sorted((self.folder / "peers").rglob("*")):
-            if path.is_file():
-                content = path.read_bytes()
-                if any(one in content for one in traces):
-                    return True
-        return False
+    async def let_go(self) -> None:
+        """They were overwritten before the block counted as committed."""
+
+    async def on_disk(self, traces: Collection[bytes]) -> bool:
+        return any_file_has(self.folder / "peers", traces)
 
     async def check(self) -> Checked:
         found = verify(self.folder)
@@ -66,17 +64,35 @@ class Embedded:
             shutil.rmtree(copy)
 
 
+def any_file_has(folder: Path, traces: Collection[bytes]) -> bool:
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            content = path.read_bytes()
+            if any(one in content for one in traces):
+                return True
+    return False
+
+
 class VotedMemberships:
     """The ledger itself says who takes part."""
+
+    follow_votes = True
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def members(self, consortium: Consortium) -> int:
+    async def count(self, consortium: Consortium) -> int:
         return len(consortium.network.channel.msp_ids)
 
-    async def join(self, spec: Organisation) -> None:
+    async def join(self, spec: Organisation, proposal_id: str) -> Update:
+        """The update is what a Fabric channel would need."""
+        async with opened(self._folder) as consortium:
+            anyone = consortium.staff(consortium.topology.organisations[0].name, ADMINISTRATOR)
+            needed = await governing.fabric_update(anyone, consortium.network.channel.genesis, proposal_id)
+        envelope = update_envelope(needed)
         await join(self._folder, spec)
+        told = "A Fabric channel would need a configuration update, for administrators to sign"
+        return Update(told, envelope.SerializeToString(), len(envelope.signatures))
 
     async def joined(self, consortium: Consortium, spec: Organisation) -> Joined:
         ledgers = [peer.ledger for peer in consortium.network.peers.values()]

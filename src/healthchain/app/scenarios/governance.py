@@ -9,27 +9,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 
-from fabric_protos.common.configtx_pb2 import ConfigUpdateEnvelope
-
 from healthchain.app.consortium import ADMINISTRATOR, CLINICIAN, Consortium
 from healthchain.app.input import read_file
 from healthchain.app.joining import prepare_organisation
 from healthchain.app.scenarios import Say, refusal
 from healthchain.app.scenarios.records import CLINIC, HOSPITAL, INSURER, sample_files
-from healthchain.app.scenarios.stage import Memberships, Stage
+from healthchain.app.scenarios.stage import Memberships, Stage, Update
 from healthchain.config import DEFAULT, Organisation
 from healthchain.contract import sessions
 from healthchain.contract.amendments import Amendment, ChangePolicies, ResumeMember, SuspendMember
 from healthchain.contract.ids import Action, Purpose
 from healthchain.contract.policies import DAY_MS, HOUR_MS
-from healthchain.network.provision import read_genesis_block
 from healthchain.records import consenting, governing, licensing, reading
 from healthchain.records.actor import Actor, now_ms
 from healthchain.records.bundle import parse_bundle
 from healthchain.records.canonical import canonical_json
 from healthchain.records.importing import import_bundle
 from healthchain.records.keyring import random_id
-from healthchain.wire.config_update import update_envelope
 
 AGENCY = "health-agency"
 ISLAND = Organisation("island-hospital", "hospital", "Island Hospital")
@@ -62,16 +58,12 @@ class Suspended:
 
 
 @dataclass(frozen=True, slots=True)
-class Configuration:
-    """`digest` (SHA-256) is of the configuration update for a Fabric channel, `bytes` long."""
-
-    bytes: int
-    digest: str
-    signatures: int
-
-
-@dataclass(frozen=True, slots=True)
 class Added:
+    """`update_bytes` and `update_digest` (SHA-256) are of the configuration update for a Fabric channel."""
+
+    update_bytes: int
+    update_digest: str
+    update_signatures: int
     members: int
     import_unlicensed: str
     resources_imported: int
@@ -82,16 +74,12 @@ class Added:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What the scenario found; the names are those of its JSON. A refusal is its code.
-
-    On Fabric `added` is None: there administrators sign and submit the configuration update.
-    """
+    """What the scenario found; the names are those of its JSON. A refusal is its code."""
 
     policy: PolicyChanged
     rejected: list[str]
     suspended: Suspended
-    configuration: Configuration
-    added: Added | None
+    added: Added
     verify_clean: bool
     blocks: int
     transactions: int
@@ -104,18 +92,13 @@ async def run(stage: Stage, say: Say) -> Facts:
         policy = await _policy(consortium, say)
         rejected = await _rejected(consortium, say)
         suspended = await _suspended(consortium, stage.memberships, say)
-        update = await _add(consortium, say)
-    if stage.memberships:
-        await stage.memberships.join(ISLAND)
+        proposal = await _add(consortium, say)
+    update = await stage.memberships.join(ISLAND, proposal)
     async with stage.opened() as consortium:
-        if stage.memberships:
-            members = stage.memberships.members(consortium)
-            say(f"Its peer joins, and fetches every block: {members} members endorse and order.")
-        configuration = _configuration(update, say)
-        added = await _takes_part(consortium, stage.memberships, say) if stage.memberships else None
+        added = await _takes_part(consortium, stage.memberships, update, say)
     checked = await stage.check()
     say(checked.told)
-    return Facts(policy, rejected, suspended, configuration, added, checked.clean, checked.blocks, checked.transactions)
+    return Facts(policy, rejected, suspended, added, checked.clean, checked.blocks, checked.transactions)
 
 
 async def _policy(consortium: Consortium, say: Say) -> PolicyChanged:
@@ -148,7 +131,7 @@ async def _rejected(consortium: Consortium, say: Say) -> list[str]:
     return outcomes
 
 
-async def _suspended(consortium: Consortium, memberships: Memberships | None, say: Say) -> Suspended:
+async def _suspended(consortium: Consortium, memberships: Memberships, say: Say) -> Suspended:
     bundle = parse_bundle(read_file(sample_files()[0]))
     patient = (await import_bundle(consortium.custodian(HOSPITAL), bundle)).patient
     insurer = consortium.topology.organisation(INSURER).msp_id
@@ -160,15 +143,15 @@ async def _suspended(consortium: Consortium, memberships: Memberships | None, sa
     proposal = await governing.propose(_administrator(consortium, AGENCY), SuspendMember(insurer))
     own = await refusal(governing.vote(_administrator(consortium, INSURER), proposal, in_favour=False))
     say(f"It has no vote on that: refused, {own}.")
-    members = memberships.members(consortium) if memberships else None
+    members = await memberships.count(consortium) if memberships.follow_votes else None
     await _votes(consortium, proposal, {AGENCY: True, HOSPITAL: True}, say)
     reads = await refusal(reading.read_all(agent, patient, Purpose.HPAYMT))
     other = await governing.propose(_administrator(consortium, AGENCY), ResumeMember(insurer))
     proposes = await refusal(governing.propose(_administrator(consortium, INSURER), ChangePolicies({"cell_min": 10})))
     votes = await refusal(governing.vote(_administrator(consortium, INSURER), other, in_favour=True))
-    during = memberships.members(consortium) if memberships else None
+    during = await memberships.count(consortium) if memberships.follow_votes else None
     say(f"From the next block on its read, its proposal and its vote are refused: {reads}, {proposes}, {votes}.")
-    if memberships:
+    if memberships.follow_votes:
         say(f"{during} of {members} members endorse and order now.")
     await _votes(consortium, other, {CLINIC: True, AGENCY: True}, say)
     equal = await _content(agent, patient) == before
@@ -176,25 +159,22 @@ async def _suspended(consortium: Consortium, memberships: Memberships | None, sa
     return Suspended(own, reads, proposes, votes, members, during, equal)
 
 
-async def _add(consortium: Consortium, say: Say) -> ConfigUpdateEnvelope:
+async def _add(consortium: Consortium, say: Say) -> str:
+    """The proposal that passed."""
     hospital = _administrator(consortium, HOSPITAL)
     change: Amendment = prepare_organisation(consortium.folder, consortium.topology, ISLAND)
     proposal = await governing.propose(hospital, change)
     say(f"A third hospital makes its keys and certificates; the first one proposes it: {ISLAND.title}.")
     await _votes(consortium, proposal, {HOSPITAL: True, INSURER: True, AGENCY: True}, say)
-    genesis = read_genesis_block(consortium.folder)
-    return update_envelope(await governing.fabric_update(hospital, genesis, proposal))
+    return proposal
 
 
-def _configuration(update: ConfigUpdateEnvelope, say: Say) -> Configuration:
-    encoded = update.SerializeToString()
-    digest = sha256(encoded).hexdigest()
-    say(f"A Fabric channel would need a configuration update, for administrators to sign: {len(encoded)} bytes,")
+async def _takes_part(consortium: Consortium, memberships: Memberships, update: Update, say: Say) -> Added:
+    members = await memberships.count(consortium)
+    say(f"Its peer joins, and fetches every block: {members} members endorse and order.")
+    digest = sha256(update.encoded).hexdigest()
+    say(f"{update.told}: {len(update.encoded)} bytes,")
     say(f"  SHA-256 {digest}.")
-    return Configuration(len(encoded), digest, len(update.signatures))
-
-
-async def _takes_part(consortium: Consortium, memberships: Memberships, say: Say) -> Added:
     bundle = parse_bundle(read_file(sample_files()[0]))
     without = await refusal(import_bundle(consortium.custodian(ISLAND.name), bundle))
     say(f"It imports a patient: refused before the agency licenses it, {without}.")
@@ -207,7 +187,10 @@ async def _takes_part(consortium: Consortium, memberships: Memberships, say: Say
     say(f"Then it imports {imported.resources} records, endorsed by its own peer: {joined.endorsed_by_it}.")
     say(f"It reads them, identical: {identical}. All {joined.peers} peers are equal: {joined.peers_equal}.")
     return Added(
-        members=memberships.members(consortium),
+        update_bytes=len(update.encoded),
+        update_digest=digest,
+        update_signatures=update.signatures,
+        members=members,
         import_unlicensed=without,
         resources_imported=imported.resources,
         read_identical=identical,

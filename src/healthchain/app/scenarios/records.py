@@ -73,10 +73,11 @@ async def run(stage: Stage, say: Say, sources: Sequence[Path] | None = None) -> 
         trail = await auditing.trail(consortium.patient(patient), patient)
         say(f"The patient looks at who touched the records: {len(trail)} entries.")
         traces = await _traces(consortium, imported[-1].patient)
-        assert await stage.any_left(traces[:1]), "the search finds what is there"
+        assert await stage.on_disk(traces[:1]), "the search finds what is there"
         block = await erasing.erase_patient(consortium.patient(imported[-1].patient), imported[-1].patient)
-    erased = bool(traces) and not await stage.any_left(traces)
-    gone = stage.where_erased if erased else "A PEER STILL HOLDS THEM"
+    await stage.let_go()
+    erased = bool(traces) and not await stage.on_disk(traces)
+    gone = "no peer's disk holds them" if erased else "A PEER STILL HOLDS THEM"
     say(f"Another patient has everything erased (block {block}): of {len(traces)} sealed bodies and keys {gone}.")
     checked = await stage.check()
     say(checked.told)

@@ -30,14 +30,27 @@ class Joined:
     peers_equal: bool
 
 
-class Memberships(Protocol):
-    """Of a network whose members come and go by vote alone."""
+@dataclass(frozen=True, slots=True)
+class Update:
+    """pb(ConfigUpdateEnvelope) for a Fabric channel; `told` says what it is good for here."""
 
-    def members(self, consortium: Consortium) -> int:
+    told: str
+    encoded: bytes
+    signatures: int
+
+
+class Memberships(Protocol):
+    """Members that come: what a network does once the votes have added one."""
+
+    @property
+    def follow_votes(self) -> bool:
+        """Whether the deciding vote alone says who endorses and orders, from the next block on."""
+
+    async def count(self, consortium: Consortium) -> int:
         """How many endorse and order now."""
 
-    async def join(self, spec: Organisation) -> None:
-        """Let the peer of a member that the votes added take part, with the network closed."""
+    async def join(self, spec: Organisation, proposal_id: str) -> Update:
+        """Let the nodes of a member that this proposal added take part; the consortium must be closed."""
 
     async def joined(self, consortium: Consortium, spec: Organisation) -> Joined:
         """What the last block and all peers show."""
@@ -47,15 +60,11 @@ class Stage(Protocol):
     """`embedded.Embedded` or `on_fabric.OnFabric`; the consortium stays in its folder."""
 
     @property
-    def where_erased(self) -> str:
-        """How it is told that an erased value is nowhere; what was looked at is the network's own."""
+    def memberships(self) -> Memberships: ...
 
     @property
     def copied(self) -> str:
         """What `tampered` makes a copy of."""
-
-    @property
-    def memberships(self) -> Memberships | None: ...
 
     async def found(self) -> None:
         """Make the demo's consortium: four members."""
@@ -65,8 +74,11 @@ class Stage(Protocol):
     async def held(self, consortium: Consortium, organisation: str, collection: str, key: str) -> bytes | None:
         """The private value that the organisation's own peer holds now."""
 
-    async def any_left(self, traces: Collection[bytes]) -> bool:
-        """Whether any peer has any of these pieces of private values."""
+    async def let_go(self) -> None:
+        """Do what keeps erased values from lying in peers' files."""
+
+    async def on_disk(self, traces: Collection[bytes]) -> bool:
+        """Whether any file of any peer has any of these pieces of private values."""
 
     async def check(self) -> Checked:
         """Every block of every peer, with the network closed."""
