@@ -17,7 +17,7 @@ from healthchain.ledger.quorum import BlockRefused, check_content, check_place
 from healthchain.ledger.validate import SignatureCheck
 from healthchain.wire.block import Metadata, encoded_header, header_hash, quorum, signed_bytes
 from healthchain.wire.channel import genesis_config, read_organizations
-from healthchain.wire.transaction import CONFIG, decode_header
+from healthchain.wire.transaction import CONFIG, TransactionInvalid, decode_header
 
 
 def finding(chain: Sequence[common_pb2.Block], genesis: common_pb2.Block) -> str:
@@ -31,11 +31,19 @@ def finding(chain: Sequence[common_pb2.Block], genesis: common_pb2.Block) -> str
             check_content(block)
             if number:
                 signers.check(block)
-                signers = _Signers(block) if decode_header(block.data.data[0]).type == CONFIG else signers
+                signers = _Signers(block) if _is_configuration(block) else signers
             previous = header_hash(block)
     except BlockRefused as refused:
         return str(refused)
     return ""
+
+
+def _is_configuration(block: common_pb2.Block) -> bool:
+    """Which is always a block of its own."""
+    try:
+        return decode_header(block.data.data[0]).type == CONFIG
+    except TransactionInvalid:  # of a client: it is in a block, and changes nothing
+        return False
 
 
 class _Signers:
