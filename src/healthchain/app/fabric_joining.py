@@ -19,7 +19,7 @@ from healthchain.errors import BadInput
 from healthchain.fabric import nodes
 from healthchain.fabric.hosts import Nodes, host_and_port, local_nodes
 from healthchain.fabric.membership import addresses_of, member_msp
-from healthchain.identity.folders import write_private
+from healthchain.identity.folders import CredentialsMissing, write_private
 from healthchain.network.provision import folder_of
 from healthchain.records.actor import Actor
 from healthchain.records.channel_membership import config_block, current_config, is_member
@@ -33,7 +33,7 @@ async def join(folder: Path, spec: Organisation, programs: Path, say: fabric.Say
     topology = _checked(folder, programs)
     if spec not in topology.organisations:
         larger = extended(topology, spec)
-        own = folder_of(folder, spec).msp_config()
+        own = _prepared_msp(folder, spec)
         async with opened(folder) as consortium:
             asking = consortium.staff(topology.organisations[0].name, ADMINISTRATOR)
             config = await current_config(asking)
@@ -92,6 +92,13 @@ async def renew(folder: Path, name: str, programs: Path, say: fabric.Say) -> Non
     put_in_place(folder, organisation)
     say(f"{name} has new certificates")
     await fabric.up(folder, programs, say)
+
+
+def _prepared_msp(folder: Path, spec: Organisation) -> bytes:
+    try:
+        return folder_of(folder, spec).msp_config()
+    except CredentialsMissing:
+        raise BadInput(f"{spec.name} has no credentials here: `healthchain governance prepare` makes them") from None
 
 
 def _checked(folder: Path, programs: Path) -> Topology:
