@@ -15,11 +15,13 @@ from fabric_protos.peer import chaincode_event_pb2
 from hypothesis import given
 from hypothesis import strategies as st
 
-from healthchain.client import events as following
+from healthchain.client import events as events_module
+from healthchain.client import patience
 from healthchain.client.checkpoint import Position
 from healthchain.client.errors import EventsFailed
 from healthchain.client.events import Events
 from healthchain.client.gateway import Connection
+from healthchain.client.patience import LAG_S_MAX, STEADY_S, Patience
 from healthchain.client.shapes import BLOCKS, Shape
 from healthchain.errors import Refused
 from healthchain.wire.gateway import GatewayError, Status
@@ -95,7 +97,7 @@ def ids(chain: Chain) -> list[str]:
 @pytest.fixture(autouse=True, scope="module")
 def no_pauses() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(following, "PAUSE_S", 0.0)
+        patched.setattr(patience, "PAUSE_S", 0.0)
         yield
 
 
@@ -156,7 +158,7 @@ def test_an_outage_ends_after_its_time_and_not_before_something_came() -> None:
 
 
 def test_a_peer_that_lags_behind_is_waited_for_less_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(following, "LAG_S_MAX", 0.05)
+    monkeypatch.setattr(patience, "LAG_S_MAX", 0.05)
     service = Chained([1], [0] * 1_000_000, Status.NOT_FOUND)
     assert everything(events_of(service).blocks(BLOCKS, Position(0)))[1].status is Status.NOT_FOUND
 
@@ -177,3 +179,67 @@ def test_a_member_that_is_suspended_meanwhile_is_refused_with_the_code() -> None
         assert caught.value.code == "MEMBER_SUSPENDED"
 
     asyncio.run(work())
+
+
+def test_a_gateway_that_begins_too_early_repeats_nothing() -> None:
+    class FromTheBeginning(Chained):
+        def _until_cut(self, numbers: Iterator[int]) -> Iterator[int]:
+            return super()._until_cut(iter(range(len(self._chain))))
+
+    found, _ = everything(events_of(FromTheBeginning([1, 2, 1], [2])).chaincode_events(Position(1, "1.0")))
+    assert [one.transaction_id for one in found] == ["1.1", "2.0"]
+
+
+# Patience
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def fail(one: Patience, clock: Clock, after_s: float, status: Status = Status.UNAVAILABLE) -> bool:
+    one.begins()
+    clock.now += after_s
+    return one.is_over(status)
+
+
+def test_patience_lasts_from_the_last_event_on() -> None:
+    clock = Clock()
+    one = Patience(60.0, clock)
+    assert [fail(one, clock, 10) for _ in range(7)] == [False] * 6 + [True]
+    one.renewed()
+    assert [fail(one, clock, 10) for _ in range(7)] == [False] * 6 + [True]
+
+
+def test_every_event_renews_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    monkeypatch.setattr(events_module, "Patience", lambda outage_s_max: Patience(outage_s_max, clock))
+
+    class Slow(Chained):
+        def _events(self, block: int) -> list[chaincode_event_pb2.ChaincodeEvent]:
+            clock.now += 7
+            return super()._events(block)
+
+    found, failed = everything(events_of(Slow([1] * 6, [2] * 5), 20.0).chaincode_events(Position(0)))
+    assert (len(found), failed.status) == (6, DONE.status)
+    assert clock.now > 60
+
+
+def test_a_stream_that_stood_in_silence_renews_patience() -> None:
+    clock = Clock()
+    one = Patience(60.0, clock)
+    for _ in range(10):
+        assert not fail(one, clock, 50)
+        assert not fail(one, clock, STEADY_S)
+
+
+def test_who_lags_behind_or_refuses() -> None:
+    clock = Clock()
+    one = Patience(60.0, clock)
+    assert not fail(one, clock, LAG_S_MAX, Status.NOT_FOUND)
+    assert fail(one, clock, 1, Status.NOT_FOUND)
+    assert not fail(one, clock, 1)
+    assert fail(one, clock, 0, Status.PERMISSION_DENIED)

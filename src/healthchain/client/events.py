@@ -14,9 +14,6 @@ Sources: fabric-gateway node/src/network.ts; Fabric internal/pkg/gateway/chainco
 
 from __future__ import annotations
 
-import asyncio
-import random
-import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import TypeVar
@@ -34,16 +31,11 @@ from healthchain.client.event_requests import (
     ask_for_chaincode_events,
 )
 from healthchain.client.gateway import Connection
+from healthchain.client.patience import Patience
 from healthchain.client.shapes import Shape
 from healthchain.wire.gateway import GatewayError, Status
 
 OUTAGE_S_MAX = 60.0
-LAG_S_MAX = 10.0
-STEADY_S = 15.0  # longer than a connection may take to be made (client.remote)
-PAUSE_S, PAUSE_S_MAX = 0.05, 2.0
-_FOR_GOOD = frozenset((Status.INVALID_ARGUMENT, Status.PERMISSION_DENIED, Status.FAILED_PRECONDITION))
-_BEHIND = frozenset((Status.NOT_FOUND, Status.UNKNOWN))
-"""No such channel, or a peer that has not got so far yet."""
 
 _Block = TypeVar("_Block")
 _Event = TypeVar("_Event")
@@ -91,7 +83,7 @@ class Events:
         return ask_for_blocks(self.connection, self.service, shape, start)
 
     async def _following(self, start: Position | None, attempt: _Attempt[_Event]) -> AsyncGenerator[_Event, None]:
-        position, patience = start, _Patience(self._outage_s_max)
+        position, patience = start, Patience(self._outage_s_max)
         while True:
             patience.begins()
             try:
@@ -117,34 +109,3 @@ class Events:
             if failed.status is not Status.UNAVAILABLE:
                 raise EventsFailed(None, error) from failed
             raise error from failed
-
-
-class _Patience:
-    """For how long attempts may fail one after another."""
-
-    def __init__(self, outage_s_max: float) -> None:
-        self._outage_s_max = outage_s_max
-        self._began = self._failing_since = time.monotonic()
-        self._failures = 0
-
-    def begins(self) -> None:
-        """Another attempt."""
-        self._began = time.monotonic()
-
-    def renewed(self) -> None:
-        """It had something to say."""
-        self._failing_since, self._failures = time.monotonic(), 0
-
-    def is_over(self, status: Status) -> bool:
-        """After an attempt that failed. A stream that stood for a while was one without events."""
-        now = time.monotonic()
-        if now - self._began >= STEADY_S:
-            self.renewed()
-        limit = min(LAG_S_MAX, self._outage_s_max) if status in _BEHIND else self._outage_s_max
-        return status in _FOR_GOOD or now - self._failing_since > limit
-
-    async def pause(self) -> None:
-        """None after the first failure: there may be another gateway."""
-        if self._failures:
-            await asyncio.sleep(random.uniform(0.5, 1) * min(PAUSE_S * 2.0**self._failures, PAUSE_S_MAX))  # noqa: S311
-        self._failures = min(self._failures + 1, 10)
