@@ -12,13 +12,14 @@ import fcntl
 import hashlib
 import random
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from healthchain.errors import BadInput
 from healthchain.fabric.leveldb import database, journal
-from healthchain.fabric.leveldb.entries import Entry, in_journal, in_table
+from healthchain.fabric.leveldb.entries import Entry, deletions, in_journal, in_table
 from healthchain.fabric.leveldb.manifest import CURRENT, read_manifest
 from healthchain.fabric.leveldb.snappy import decompressed
 
@@ -65,6 +66,15 @@ def test_a_table_that_counts_no_more_has_nothing_live(folder: Path) -> None:
     assert live(folder) == {key(8): b"replaced"}
 
 
+def require_order(folder: Path) -> None:
+    """goleveldb drops a batch whose sequence number is not higher than those before it."""
+    first = read_manifest(folder).journal
+    counting = sorted(int(path.stem) for path in folder.glob("*.log") if int(path.stem) >= first)
+    journals = [(folder / f"{one:06}.log").read_bytes() for one in counting]
+    sequences = [one.sequence for content in journals for one in in_journal(content)]
+    assert sequences == sorted(set(sequences))
+
+
 def test_merging_at_the_next_start_loses_nothing_and_can_be_asked_for_twice(folder: Path) -> None:
     before = read_manifest(folder)
     assert before.tables[2].level == 0
@@ -74,9 +84,9 @@ def test_merging_at_the_next_start_loses_nothing_and_can_be_asked_for_twice(fold
     after = read_manifest(folder)
     assert [one.level for one in after.tables.values()] == [0]
     journals = [path for path in database.files(folder) if path.suffix == ".log"]
-    assert len(journals) == 1 + 2 * database.MERGED_FROM
-    sequences = [one.sequence for path in journals for one in in_journal(path.read_bytes())]
-    assert sequences == sorted(set(sequences)), "goleveldb drops a batch whose number is not higher"
+    assert len(journals) == 1 + 2 * (1 + database.MERGED_FROM)
+    require_order(folder)
+    assert not (folder / f"{after.journal:06}.log").read_bytes(), "goleveldb would keep the first one's table"
     assert after.next_file > max(int(path.stem) for path in database.files(folder))
 
 
@@ -147,3 +157,28 @@ def test_files_that_were_merged_while_they_were_read(folder: Path, change: str) 
         (folder / "000003.log").unlink()
     with pytest.raises(database.Changing, match="try again"):
         list(reading)
+
+
+@pytest.mark.parametrize("step", range(12))
+def test_asking_for_the_merge_may_end_at_any_step(folder: Path, monkeypatch: pytest.MonkeyPatch, step: int) -> None:
+    (folder / "000005.log").write_bytes(journal.written([deletions(44, [key(9)])]))  # a second journal that counts
+    now = {name: one for name, one in NOW.items() if name != key(9)}
+    left = step
+
+    def ends(act: Callable[..., object]) -> Callable[..., object]:
+        def acting(*arguments: object) -> object:
+            nonlocal left
+            if not left:
+                raise InterruptedError
+            left -= 1
+            return act(*arguments)
+
+        return acting
+
+    monkeypatch.setattr(Path, "rename", ends(Path.rename))
+    monkeypatch.setattr(Path, "replace", ends(Path.replace))  # of `write_private`
+    with contextlib.suppress(InterruptedError):
+        database.merge_at_next_start(folder)
+    assert (left > 0) == (step > 9), "2 journals renamed, 5 written, manifest, CURRENT"
+    assert live(folder) == now
+    require_order(folder)

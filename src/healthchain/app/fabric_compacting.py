@@ -19,6 +19,7 @@ from healthchain.app import fabric
 from healthchain.app.consortium import Consortium, opened, stored_topology
 from healthchain.errors import BadInput
 from healthchain.fabric import nodes
+from healthchain.fabric.leveldb.database import Changing
 from healthchain.fabric.nodes import FabricFailed, Member
 from healthchain.fabric.tools import Tools, eventually
 from healthchain.fabric.traces import Traces, merge_at_next_start, traces
@@ -139,7 +140,7 @@ async def _height(member: Member, programs: Path, channel: str) -> int:
 
 async def _purged(member: Member) -> Traces:
     """The private data store deletes beside the blocks."""
-    found = await asyncio.to_thread(traces, member.ledger)
+    found = await _traces(member)
     if found.marked:
         raise FabricFailed(f"{member.name}'s peer has {found.marked} keys still to purge: see its log, and try again")
     return found
@@ -147,9 +148,16 @@ async def _purged(member: Member) -> Traces:
 
 async def _gone(member: Member, dead: frozenset[bytes]) -> None:
     """What was purged since is none of this."""
-    left = len(dead & (await asyncio.to_thread(traces, member.ledger)).dead)
+    left = len(dead & (await _traces(member)).dead)
     if left:
         raise FabricFailed(f"{member.name}'s peer still has {left} erased values in its files: see its log, try again")
+
+
+async def _traces(member: Member) -> Traces:
+    try:
+        return await asyncio.to_thread(traces, member.ledger)
+    except Changing as changing:
+        raise FabricFailed(f"{member.name}: {changing}") from None
 
 
 def _members(folder: Path, organisations: Sequence[str]) -> list[Member]:

@@ -55,20 +55,26 @@ def merge_at_next_start(folder: Path) -> None:
     """Nothing is lost: all tables are put to level 0, and four more that overlap everything come from new journals.
 
     A level 0 of so many tables goleveldb merges as soon as it is opened, all of what overlaps in one step, and in the
-    last level there is no reason to keep a deleted or replaced version. Raises BadInput if the folder is damaged, or
-    a peer that runs has it.
+    last level there is no reason to keep a deleted or replaced version. An empty journal comes first: what goleveldb
+    makes of the first one is counted twice, and its table is not removed before the start after next (session_util.go,
+    newManifest). Raises BadInput if the folder is damaged, or a peer that runs has it.
     """
     with _alone(folder):
         manifest = read_manifest(folder)
-        free = max(manifest.next_file, *(int(path.stem) + 1 for path in files(folder)), 1)
-        sequence = max(manifest.sequence, _last_sequence(folder, manifest.journal)) + 1
-        for file in range(free, free + MERGED_FROM):
-            record = deletions(sequence, [FIRST_KEY, LAST_KEY])
-            write_private(folder / f"{file:06}{JOURNAL}", journal.written([record]))
+        old = _journals(folder, manifest.journal)
+        last = max((one.sequence for file in old for one in _entries(file)), default=0)
+        sequence = max(manifest.sequence, last) + 1
+        empty = max(manifest.next_file, *(int(path.stem) + 1 for path in files(folder)), 1)
+        for file in reversed(range(len(old))):  # from the last, so that their order is right at any moment
+            old[file].rename(_journal(folder, empty + 1 + file))
+        first = empty + 1 + len(old)
+        for file in range(first, first + MERGED_FROM):
+            write_private(_journal(folder, file), journal.written([deletions(sequence, [FIRST_KEY, LAST_KEY])]))
             sequence += 2
+        write_private(_journal(folder, empty), b"")
         tables = {file: replace(one, level=0) for file, one in manifest.tables.items()}
-        merged = replace(manifest, tables=tables, next_file=free + MERGED_FROM + 1)
-        write_manifest(folder, merged, free + MERGED_FROM)
+        after = first + MERGED_FROM
+        write_manifest(folder, replace(manifest, journal=empty, next_file=after + 1, tables=tables), after)
 
 
 @contextmanager
@@ -82,9 +88,14 @@ def _alone(folder: Path) -> Iterator[None]:
         yield
 
 
-def _last_sequence(folder: Path, first: int) -> int:
-    journals = [path for path in files(folder) if path.suffix == JOURNAL and int(path.stem) >= first]
-    return max((one.sequence for path in journals for one in in_journal(path.read_bytes())), default=0)
+def _journals(folder: Path, first: int) -> list[Path]:
+    """Those that count, in order."""
+    counting = [path for path in files(folder) if path.suffix == JOURNAL and int(path.stem) >= first]
+    return sorted(counting, key=lambda path: int(path.stem))
+
+
+def _journal(folder: Path, file: int) -> Path:
+    return folder / f"{file:06}{JOURNAL}"
 
 
 def _readable(file: Path, size: int, *, counts: bool) -> Iterator[Entry]:
@@ -96,7 +107,7 @@ def _readable(file: Path, size: int, *, counts: bool) -> Iterator[Entry]:
             raise
 
 
-def _entries(file: Path, size: int) -> Iterator[Entry]:
+def _entries(file: Path, size: int = -1) -> Iterator[Entry]:
     with file.open("rb") as stream:
         content = stream.read(size)
     return (in_table if file.suffix == TABLE else in_journal)(content)
