@@ -12,6 +12,7 @@ from pathlib import Path
 
 from healthchain.app.doctor.findings import Code, Finding
 from healthchain.errors import BadInput
+from healthchain.fabric.leveldb.database import Changing
 from healthchain.fabric.traces import STORES, traces
 
 DEFAULT_INTERVAL = 100  # Fabric sampleconfig/core.yaml
@@ -62,6 +63,8 @@ def read_files(organisation: str, ledger: Path, bytes_max: int = READ_BYTES_MAX)
         if size > bytes_max:
             return Files(organisation, unread_bytes=size)
         found = traces(ledger)
+    except Changing:
+        return Files(organisation, unread_bytes=size)
     except BadInput as error:
         return Files(organisation, damaged=str(error))
     except OSError as error:
