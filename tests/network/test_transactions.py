@@ -422,7 +422,7 @@ def test_peers_that_answer_differently_are_named(folder: Path) -> None:
         with pytest.raises(EndorseFailed, match="do not match") as caught:
             await connect(network, folder, "north").submit("Vary")
         assert caught.value.status is Status.ABORTED
-        assert [one.msp_id for one in caught.value.details] == ["SouthMSP", "PayerMSP", "StateMSP"]
+        assert [one.msp_id for one in caught.value.details] == ["SouthMSP", "PayerMSP"]  # the last could not help
 
     run(folder, scenario)
 
