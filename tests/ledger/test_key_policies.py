@@ -1,6 +1,6 @@
 """Policies of single keys and collections: random blocks against a plain model, and what each rule of Fabric's gives.
 
-The rules are those of core/common/validation/statebased; `tests/on_fabric` has some of the cases on Fabric's own peers.
+The rules are those of core/common/validation/statebased; `tests/fabric/test_key_policies.py` plays cases on Fabric's own peers as well.
 """
 
 from __future__ import annotations
@@ -175,7 +175,7 @@ def _policies(ledger: Ledger) -> Iterator[tuple[tuple[str, str], bytes]]:
 
 
 @pytest.mark.parametrize("own", [False, True])
-@settings(max_examples=12)
+@settings(max_examples=8)
 @given(blocks=CALL_BLOCKS)
 def test_random_blocks_equal_the_plain_model(
     own: bool, consortium: Consortium, tmp_path_factory: pytest.TempPathFactory, blocks: Sequence[Sequence[Call]]

@@ -10,6 +10,7 @@ import hashlib
 import io
 import json
 import tarfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from healthchain.fabric.nodes import Member
@@ -53,11 +54,17 @@ def write_package(member: Member, label: str, address: str = "") -> tuple[Path, 
         "client_key": (tls / "server.key").read_text(),
         "client_cert": (tls / "server.crt").read_text(),
     }
-    code = _archive({"connection.json": json.dumps(connection).encode()})
-    package = _archive({"metadata.json": json.dumps({"type": TYPE, "label": label}).encode(), "code.tar.gz": code})
+    package, package_id = packed(label, connection)
     path = member.folder / f"{label}.tar.gz"
     write_private(path, package)
-    return path, f"{label}:{hashlib.sha256(package).hexdigest()}"
+    return path, package_id
+
+
+def packed(label: str, connection: Mapping[str, object]) -> tuple[bytes, str]:
+    """The package of a service that is reached as connection.json says, and its id."""
+    code = _archive({"connection.json": json.dumps(connection).encode()})
+    package = _archive({"metadata.json": json.dumps({"type": TYPE, "label": label}).encode(), "code.tar.gz": code})
+    return package, f"{label}:{hashlib.sha256(package).hexdigest()}"
 
 
 def _archive(files: dict[str, bytes]) -> bytes:
