@@ -32,7 +32,7 @@ while True:
 """
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=15, deadline=None)
 @given(positions=st.lists(POSITIONS, min_size=1, max_size=4))
 def test_what_was_stored_last_is_where_it_goes_on(tmp_path: Path, positions: list[Position]) -> None:
     path = tmp_path / "checkpoint.json"

@@ -12,7 +12,7 @@ from fabric_protos.common import common_pb2
 from fabric_protos.gateway import gateway_pb2
 from fabric_protos.orderer import ab_pb2
 from fabric_protos.peer import chaincode_event_pb2
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from healthchain.client import events as events_module
@@ -118,6 +118,7 @@ def everything(events: AsyncGenerator[_Block, None]) -> tuple[list[_Block], Even
     return found, caught.value
 
 
+@settings(max_examples=40, deadline=None)
 @given(chain=CHAINS, cuts=CUTS, data=st.data())
 def test_events_from_any_position_through_any_losses(chain: Chain, cuts: list[int], data: st.DataObject) -> None:
     expected = ids(chain)
@@ -128,6 +129,7 @@ def test_events_from_any_position_through_any_losses(chain: Chain, cuts: list[in
     assert (failed.status, failed.position) == (DONE.status, found[-1].position if found else start)
 
 
+@settings(max_examples=40, deadline=None)
 @given(chain=CHAINS, cuts=CUTS, data=st.data())
 def test_blocks_from_any_number_through_any_losses(chain: Chain, cuts: list[int], data: st.DataObject) -> None:
     start = data.draw(st.integers(0, len(chain)))

@@ -112,7 +112,7 @@ async def keyless(one: Told) -> Connection:
     return Connection(await one.gateway("north"), creator, TOPOLOGY.channel, TELLER)
 
 
-def test_each_stage_of_ours_is_taken_by_the_sdk(play: Play) -> None:
+def test_stages_both_ways(play: Play) -> None:
     async def work(one: Told) -> None:
         ours = await keyless(one)
         async with sdk(one) as theirs:
@@ -124,20 +124,12 @@ def test_each_stage_of_ours_is_taken_by_the_sdk(play: Play) -> None:
             status = await theirs.with_ours("status", submitted)
             assert status == {"code": Code.VALID, "block": block, "transactionId": proposal.transaction_id}
 
-    play(work)
-
-
-def test_each_stage_of_the_sdk_s_is_taken_by_us(play: Play) -> None:
-    async def work(one: Told) -> None:
-        ours = await keyless(one)
-        async with sdk(one) as theirs:
             made = await theirs("propose", function="Put", arguments=["interchanged", "too"])
             proposal = signed_proposal(ours, *theirs.signed(made))
             assert proposal.digest == base64.b64decode(made["digest"])
             prepared = await proposal.endorse()
             again = signed_transaction(ours, prepared.to_bytes(), one.who("north").key.sign_digest(prepared.digest))
-            submitted = await again.submit()
-            status = await theirs.with_ours("status", submitted)
+            status = await theirs.with_ours("status", await again.submit())
             assert (status["code"], status["transactionId"]) == (Code.VALID, proposal.transaction_id)
             asked = await theirs("propose", function="Get", arguments=["interchanged"])
             assert await signed_proposal(ours, *theirs.signed(asked)).evaluate() == b"too"
@@ -145,12 +137,13 @@ def test_each_stage_of_the_sdk_s_is_taken_by_us(play: Play) -> None:
     play(work)
 
 
-def test_requests_for_events_both_ways(play: Play) -> None:
+def test_events_and_checkpoints_both_ways(play: Play, tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint.json"
+
     async def work(one: Told) -> None:
         start = one.end
         [told_id] = await one.tell("a")
-        ours = await keyless(one)
-        events = Events(ours, await one.gateway("north"))
+        events = Events(await keyless(one), await one.gateway("north"))
         async with sdk(one) as theirs:
             found = await theirs.with_ours("events", events.chaincode_events_request(start))
             assert found == {"name": "a", "transactionId": told_id, "block": start.block}
@@ -165,23 +158,14 @@ def test_requests_for_events_both_ways(play: Play) -> None:
             async with aclosing(signed_blocks(events, FILTERED_BLOCKS, *theirs.signed(asked)).events()) as delivered:
                 assert (await anext(delivered)).number == start.block
 
-    play(work)
-
-
-def test_a_checkpoint_of_the_one_is_the_other_s(play: Play, tmp_path: Path) -> None:
-    path = tmp_path / "checkpoint.json"
-    transaction = "ab" * 32
-
-    async def work(one: Told) -> None:
-        async with sdk(one) as theirs:
             assert await theirs("checkpoint", path=str(path)) == {"found": [None, None]}
             assert FileCheckpoint(path).position is None
-            FileCheckpoint(path).store(Position(7, transaction))
-            assert await theirs("checkpoint", path=str(path), block=9) == {"found": ["7", transaction]}
+            FileCheckpoint(path).store(Position(7, told_id))
+            assert await theirs("checkpoint", path=str(path), block=9) == {"found": ["7", told_id]}
             assert FileCheckpoint(path).position == after_block(9)
             FileCheckpoint(path).store(after_block(10))
-            told = await theirs("checkpoint", path=str(path), block=12, transactionId=transaction)
+            told = await theirs("checkpoint", path=str(path), block=12, transactionId=told_id)
             assert told == {"found": ["11", None]}
-            assert FileCheckpoint(path).position == Position(12, transaction)
+            assert FileCheckpoint(path).position == Position(12, told_id)
 
     play(work)

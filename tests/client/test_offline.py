@@ -10,7 +10,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 from fabric_protos.gateway import gateway_pb2
 from google.protobuf.message import Message
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from healthchain.client.errors import BytesInvalid, CommitFailed, KeyMissing, SignatureInvalid
@@ -156,6 +156,7 @@ def test_another_key_s_signature_is_refused(again: Again, encoded: bytes, signat
             again(one, encoded, wrong)
 
 
+@settings(max_examples=50, deadline=None)
 @given(stage=st.sampled_from(STAGES), data=st.data())
 def test_altered_bytes_are_refused_or_mean_the_same(stage: tuple[Again, bytes, bytes], data: st.DataObject) -> None:
     """Whom to ask is not signed; everything else that can be altered is noticed before anything is sent."""
