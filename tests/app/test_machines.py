@@ -18,6 +18,7 @@ import pytest
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
+from healthchain.app.admitting import admit, candidate
 from healthchain.app.assembling import assemble
 from healthchain.app.consortium import FolderTaken, stored_topology
 from healthchain.app.enrolling import install, request
@@ -32,6 +33,7 @@ from healthchain.identity.certificates import NodeOU
 from healthchain.identity.folders import OrganisationFolder
 from healthchain.identity.requests import CertificateUnfit
 from healthchain.network.provision import read_genesis_block
+from healthchain.records.keyring import Keyring
 from healthchain.wire.channel import genesis_config, read_organizations
 
 from .signing import Authorities
@@ -334,6 +336,25 @@ def test_a_renewed_certificate_keeps_the_key_and_an_hsm_has_its_own(machines: Pa
     install(own, given, hsm=True)
     assert not (credentials.orderer / "msp/keystore/priv_sk").exists()
     assert "orderer0.csr.pem" not in request(own, hsm=True)
+
+
+def test_a_newcomer_proposes_what_its_folder_has_and_needs_the_others_block_0(machines: Path) -> None:
+    own = machines / "export/one"
+    credentials = OrganisationFolder(own / "organizations", "OneMSP", "one.org")
+    change = candidate(own)
+    assert (change.msp_id, change.name, change.contact) == ("OneMSP", "Saint One's", "administrator@one.org")
+    assert (change.msp_config, change.orderer) == (credentials.msp_config(), credentials.orderer_certificate())
+    assert change.public_key == Keyring(credentials).organisation_key().public_bytes
+    with pytest.raises(BadInput, match="a member gives it to you"):
+        asyncio.run(admit(own, machines / "members"))
+    assert not (own / "organizations/peerOrganizations/two.org").exists()
+    (own / "genesis.block").touch()
+    assert not asyncio.run(admit(own, machines / "members"))  # its peer is in no channel yet
+    assert (own / "organizations/peerOrganizations/two.org/hpke/public.key").exists()
+    assert (own / "genesis.block").read_bytes() == b""
+    shutil.rmtree(own / "organizations/ordererOrganizations")
+    with pytest.raises(BadInput, match="fabric install"):
+        candidate(own)
 
 
 def test_one_organisation_s_folder_is_not_the_network_s(machines: Path) -> None:

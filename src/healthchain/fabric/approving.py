@@ -15,7 +15,7 @@ from healthchain.fabric.tools import Tools, eventually
 from healthchain.wire.lifecycle import ChaincodeDefinition
 
 LEADER_S_MAX = 15.0
-_NOT_ORDERED = ("SERVICE_UNAVAILABLE", "timed out waiting for txid")
+_NOT_ORDERED = ("SERVICE_UNAVAILABLE", "timed out waiting for txid", "context finished before block retrieved")
 
 
 class NotOrdered(FabricFailed):
