@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime
+import random
 import shutil
 import time
 from collections.abc import Callable, Sequence
@@ -171,6 +172,32 @@ def test_a_folder_that_others_may_open_and_without_block_0(made: Path) -> None:
     made.chmod(0o755)
     (made / GENESIS).write_bytes(b"\xff\xff")
     assert on_disk(made) == [(Code.FILE_DAMAGED, "", "folder"), (Code.FOLDER_OPEN, "", "folder")]
+
+
+def damage(path: Path, rng: random.Random) -> None:
+    content = path.read_bytes()
+    match rng.randrange(4):
+        case 0:
+            path.unlink()
+        case 1:
+            path.write_bytes(content[: rng.randrange(len(content) + 1)])
+        case 2:
+            at = rng.randrange(len(content))
+            path.write_bytes(content[:at] + rng.randbytes(4) + content[at + 4 :])
+        case _:
+            path.unlink()
+            path.mkdir()
+
+
+@pytest.mark.fuzz
+@pytest.mark.parametrize("seed", range(30))
+def test_no_damage_ends_the_examination(made: Path, seed: int) -> None:
+    rng = random.Random(seed)  # noqa: S311
+    files = sorted(path for path in made.rglob("*") if path.is_file())
+    unexamined = {"topology.toml", "settings.json"}  # without which there is nothing to examine
+    for path in rng.sample([one for one in files if one.name not in unexamined], 3):
+        damage(path, rng)
+    asyncio.run(examine(made))
 
 
 # Who listens

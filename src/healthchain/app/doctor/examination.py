@@ -69,6 +69,6 @@ def _folder(folder: Path, whose: str) -> list[Finding]:
         found.append(Finding(Code.FOLDER_OPEN, "", "folder", f"mode {folder.stat().st_mode & 0o777:03o}"))
     try:
         read_genesis_block(folder)
-    except GenesisMissing:
+    except (GenesisMissing, OSError):  # it may be a folder, or another's
         found.append(Finding(Code.FILE_DAMAGED, "", "folder", GENESIS))
     return found
