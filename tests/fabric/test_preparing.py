@@ -12,17 +12,20 @@ import pytest
 from fabric_protos.common import configuration_pb2, policies_pb2
 from fabric_protos.orderer import configuration_pb2 as orderer_pb2
 from fabric_protos.orderer.etcdraft import configuration_pb2 as raft_pb2
+from fabric_protos.peer import collection_pb2
 
-from healthchain.app.consortium import FolderTaken
+from healthchain.app.consortium import FolderTaken, definition
 from healthchain.app.fabric import init, status
 from healthchain.config import DEFAULT, Organisation, Topology
 from healthchain.errors import BadInput
 from healthchain.fabric import processes
 from healthchain.fabric.configs import write_configs
+from healthchain.fabric.deploying import write_collections
 from healthchain.fabric.nodes import Consensus, Member, Settings, is_fabric, members, read_settings, require_programs
 from healthchain.fabric.package import write_package
 from healthchain.network.provision import read_genesis_block
 from healthchain.wire.channel import genesis_config
+from healthchain.wire.lifecycle import collection_package
 
 TWO = Topology(organisations=(Organisation("one", "hospital"), Organisation("two", "agency")))
 
@@ -72,6 +75,26 @@ def test_what_no_network_can_be_made_of(tmp_path: Path) -> None:
     assert not is_fabric(tmp_path)
     with pytest.raises(BadInput, match="fabric init"):
         read_settings(tmp_path)
+
+
+def test_the_file_of_the_collections_says_what_the_definition_says(tmp_path: Path) -> None:
+    """Who commits with the file and who commits with the message have to agree on it byte for byte."""
+    agreed = definition(DEFAULT)
+    write_collections(tmp_path / "collections.json", agreed)
+    package = collection_pb2.CollectionConfigPackage.FromString(collection_package(agreed.collections))
+    described = [
+        {
+            "name": one.name,
+            "requiredPeerCount": one.required_peer_count,
+            "maxPeerCount": one.maximum_peer_count,
+            "blockToLive": one.block_to_live,
+            "memberOnlyRead": one.member_only_read,
+            "memberOnlyWrite": one.member_only_write,
+        }
+        for one in (each.static_collection_config for each in package.config)
+    ]
+    told = json.loads((tmp_path / "collections.json").read_text())
+    assert [{name: value for name, value in one.items() if name != "policy"} for one in told] == described
 
 
 def test_a_package_is_the_same_for_the_same_connection(tmp_path: Path) -> None:

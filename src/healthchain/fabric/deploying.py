@@ -16,6 +16,7 @@ from healthchain.fabric.nodes import FabricFailed, Member
 from healthchain.fabric.tools import Tools, eventually
 from healthchain.wire.lifecycle import (
     LIFECYCLE,
+    PUSHED_TO_PEERS,
     ChaincodeDefinition,
     Collection,
     queried_definition,
@@ -107,7 +108,7 @@ def _described(collection: Collection) -> dict[str, object]:
         "name": collection.name,
         "policy": f"OR({', '.join(repr(f'{one}.member') for one in collection.member_msp_ids)})",
         "requiredPeerCount": 0,
-        "maxPeerCount": len(collection.member_msp_ids),
+        "maxPeerCount": PUSHED_TO_PEERS,
         "blockToLive": 0,
         "memberOnlyRead": True,
         "memberOnlyWrite": True,
