@@ -8,6 +8,7 @@ title = "General Hospital"
 kind = "hospital"              # hospital, insurer or agency
 users = ["clinician"]          # besides the administrator, whom each organisation has
 domain_name = "hospital.org"   # optional: its own, for networks on several machines; else NAME.healthchain.example
+hosts = ["ledger.hospital.org"]  # optional: names or addresses by which clients on other machines reach its nodes
 
 [blocks]                       # all optional
 transactions_max = 500
@@ -18,6 +19,7 @@ timeout_ms = 200
 
 from __future__ import annotations
 
+import ipaddress
 import tomllib
 from typing import Annotated, Literal
 
@@ -35,6 +37,10 @@ TRANSACTION_BYTES_MAX = 1 << 20  # what a large import's transaction takes, with
 KIND_USERS = {"hospital": "clinician", "insurer": "claims-agent", "agency": "health-officer"}
 
 Slug = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*\Z", max_length=40)]
+HOSTS_MAX = 20
+_LABEL = "[a-z0-9]([a-z0-9-]*[a-z0-9])?"
+HostName = Annotated[str, Meta(pattern=rf"^({_LABEL}(\.{_LABEL})*|[0-9a-f:]+)\Z", max_length=253)]
+"""Of a machine, in DNS, or its IP address."""
 DomainName = Annotated[str, Meta(pattern=r"^[a-z0-9]+(-+[a-z0-9]+)*(\.[a-z0-9]+(-+[a-z0-9]+)*)+\Z")]
 
 
@@ -50,6 +56,7 @@ class Organisation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     title: Annotated[str, Meta(min_length=1, max_length=200)] = ""
     users: tuple[Slug, ...] = ()
     domain_name: DomainName = ""
+    hosts: Annotated[tuple[HostName, ...], Meta(max_length=HOSTS_MAX)] = ()
 
     @property
     def msp_id(self) -> str:
@@ -126,9 +133,18 @@ def read_topology(text: str) -> Topology:
                 f"the topology file: the name {one.name} makes an MSP id of {PSEUDONYM_LENGTH} letters, which only"
                 " pseudonyms have: choose a longer or shorter one"
             )
+        _require_addresses(one)
     if not {"hospital", "agency"}.issubset(one.kind for one in topology.organisations):
         raise TopologyInvalid("the topology file: a consortium needs a hospital, and an agency which licenses it")
     return topology
+
+
+def _require_addresses(organisation: Organisation) -> None:
+    for host in organisation.hosts:
+        try:
+            _ = ":" in host and ipaddress.ip_address(host)
+        except ValueError:
+            raise TopologyInvalid(f"the topology file: hosts of {organisation.name}: {host} is no IP address") from None
 
 
 def write_topology(topology: Topology) -> str:
@@ -139,6 +155,7 @@ def write_topology(topology: Topology) -> str:
         lines += ["", "[[organisations]]", f'name = "{one.name}"', f'kind = "{one.kind}"']
         lines += [f"title = {_quoted(one.title)}"] if one.title else []
         lines += [f"domain_name = {_quoted(one.domain_name)}"] if one.domain_name else []
+        lines += [f"hosts = [{', '.join(_quoted(host) for host in one.hosts)}]"] if one.hosts else []
         lines += [f"users = [{', '.join(_quoted(user) for user in one.users)}]"]
     return "\n".join(lines) + "\n"
 

@@ -88,12 +88,16 @@ def test_what_cannot_be_deployed_is_refused(program: Program, made: Path, option
     assert not (made / "chaincodes").exists()
 
 
-def test_a_policy_names_members_only(program: Program, made: Path) -> None:
+def test_policies_name_members_only(program: Program, made: Path, tmp_path: Path) -> None:
+    collections = tmp_path / "collections.json"
+    of_collection = {"signaturePolicy": "OR('Else.peer')"}
+    collections.write_text(
+        json.dumps([{"name": "c", "policy": "'CityClinicMSP.member'", "endorsementPolicy": of_collection}])
+    )
     with served() as service:
-        refused = program(
-            "chaincode", "deploy", "--dir", made, *NAME, "--address", service["address"], "--policy", "OR('Else.peer')"
-        )
-    assert (refused.status, "no member of the channel is Else" in refused.stderr) == (2, True)
+        for options in (("--policy", "OR('Else.peer')"), ("--collections", collections)):
+            refused = program("chaincode", "deploy", "--dir", made, *NAME, "--address", service["address"], *options)
+            assert (refused.status, "no member of the channel is Else" in refused.stderr) == (2, True)
     assert not (made / "chaincodes").exists()
 
 

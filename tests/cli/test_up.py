@@ -125,6 +125,8 @@ def test_env_names_files_that_there_are(program: Program, made: Path) -> None:
         assert Path(told[name]).is_file()
     second = program.done("env", ORGANISATIONS[1], "--dir", made)
     assert second["CORE_PEER_ADDRESS"] == "localhost:8051"
+    elsewhere = program.done("env", ORG, "--dir", made, "--host", "ledger.hospital.org")
+    assert elsewhere["CORE_PEER_ADDRESS"] == elsewhere["ORDERER_ADDRESS"] == "ledger.hospital.org:7051"
     lines = program("env", ORG, "--dir", made, "--base-port", "9000", "--user", "clinician").stdout.splitlines()
     assert dict(shlex.split(one)[1].split("=", 1) for one in lines) == told
 

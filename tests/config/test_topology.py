@@ -24,6 +24,7 @@ ORGANISATIONS = st.builds(
     title=st.text(max_size=40).map(lambda text: text or "x"),
     users=USERS.map(tuple),
     domain_name=st.just("") | st.from_regex(r"[a-z0-9]{1,9}(-[a-z0-9]{1,9})?\.[a-z]{2,9}", fullmatch=True),
+    hosts=st.lists(st.sampled_from(["10.0.0.7", "fe80::1", "ledger.hospital.org", "ledger"]), max_size=3).map(tuple),
 )
 BLOCKS = st.builds(
     Blocks,
@@ -59,6 +60,10 @@ FAULTS = {
     ONE + 'users = ["patient"]': "users of a: choose from",
     ONE + 'domain_name = "a/../b"': "$.organisations[0].domain_name",
     ONE + 'domain_name = "local"': "$.organisations[0].domain_name",
+    ONE + 'hosts = ["a b"]': "$.organisations[0].hosts",
+    ONE + 'hosts = ["https://a.org"]': "$.organisations[0].hosts",
+    ONE + 'hosts = [""]': "$.organisations[0].hosts",
+    ONE + 'hosts = ["1:2"]': "hosts of a: 1:2 is no IP address",
     ONE + f'domain_name = "{"a" * 47}.de"': "a: its domain has more than 49 letters",
     f'[[organisations]]\nname = "{"a" * 30}"\nkind = "hospital"': "its domain has more than 49 letters",
     ONE + 'domain_name = "a.de"\n' + AGENCY + 'domain_name = "a.de"': "two organisations have one domain_name",

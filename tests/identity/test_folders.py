@@ -10,6 +10,7 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
+from cryptography import x509
 
 from healthchain.identity.certificates import NodeOU
 from healthchain.identity.folders import CredentialsMissing, OrganisationFolder, write_private
@@ -24,6 +25,7 @@ USERS = {
     "clinician": {"hc.role": "clinician"},
     "p1": {"hc.role": "patient", "hc.patient": "p1"},
 }
+HOSTS = ("ledger.hospital.example", "10.0.0.7")
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +33,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("organizations")
     before = os.umask(0)  # the worst that an operator may have
     try:
-        OrganisationFolder(root, "HospitalMSP", DOMAIN).create(NOW, USERS)
+        OrganisationFolder(root, "HospitalMSP", DOMAIN).create(NOW, USERS, HOSTS)
     finally:
         os.umask(before)
     return root
@@ -68,6 +70,15 @@ def test_the_layout_is_cryptogens(made: Path) -> None:
         ordering / "orderers" / orderer / "tls" / "server.key",
     ]
     assert [one for one in expected if not one.is_file()] == []
+
+
+def test_servers_have_certificates_for_this_machine_and_the_hosts(folder: OrganisationFolder) -> None:
+    for node in (folder.peer, folder.orderer):
+        certificate = x509.load_pem_x509_certificate((node / "tls" / "server.crt").read_bytes())
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        assert names.get_values_for_type(x509.DNSName) == [node.name, "localhost", "ledger.hospital.example"]
+        addresses = [str(one) for one in names.get_values_for_type(x509.IPAddress)]
+        assert addresses == ["127.0.0.1", "::1", "10.0.0.7"]
 
 
 def test_config_yaml_names_the_four_node_ous(made: Path) -> None:

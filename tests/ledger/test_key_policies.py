@@ -1,6 +1,6 @@
 """Policies of single keys and collections: random blocks against a plain model, and what each rule of Fabric's gives.
 
-The rules are those of core/common/validation/statebased; `tests/fabric/test_key_policies.py` plays cases on Fabric's own peers as well.
+The rules are those of Fabric's core/common/validation/statebased; tests/fabric plays such cases on its peers as well.
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ from healthchain.ledger.segments import LogCorrupted, SegmentedLog
 from healthchain.ledger.state import StateStore
 
 from .chain_builder import BOOT, Consortium
+from .checked_chain import change_row, rows
 from .crashes import Crash, crash_before, files, tables, traces
 from .whole_chain import RESTARTED, SECRET, Chain, unclean
 
@@ -181,6 +182,13 @@ def test_a_block_log_that_ends_before_the_savepoint(chain: Chain, whole: Path, h
     assert tables(ledger) == chain.tables
     close_ledger(ledger)
     assert fsck.check(whole, chain.consortium.genesis).findings == []
+
+
+def test_tables_of_a_version_without_the_index_of_hashes_are_built_again(chain: Chain, whole: Path) -> None:
+    for table, key, _ in list(rows(whole)):
+        if table == b"block_hashes":
+            change_row(whole, table, key, None)
+    chain.assert_complete(chain.consortium.open(whole))
 
 
 def test_tables_are_trusted_after_a_clean_stop_only(chain: Chain, whole: Path) -> None:

@@ -63,8 +63,13 @@ def test_the_collections_file() -> None:
     file = [
         {"name": "shared", "policy": "OR('A.member', 'B.member')", "requiredPeerCount": 1, "maxPeerCount": 3},
         {"name": "own", "policy": "'A.member'", "blockToLive": 0, "memberOnlyRead": True},
+        {"name": "seen", "policy": "'A.member'", "endorsementPolicy": {"signaturePolicy": "OR('B.peer')"}},
     ]
-    assert read_collections(json.dumps(file).encode()) == (Collection("shared", ("A", "B")), Collection("own", ("A",)))
+    assert read_collections(json.dumps(file).encode()) == (
+        Collection("shared", ("A", "B")),
+        Collection("own", ("A",)),
+        Collection("seen", ("A",), read_policy("OR('B.peer')").SerializeToString()),
+    )
 
 
 @pytest.mark.parametrize(
@@ -72,7 +77,8 @@ def test_the_collections_file() -> None:
     [
         ({"blockToLive": 5}, "until they are purged"),
         ({"memberOnlyWrite": False}, "for members only"),
-        ({"endorsementPolicy": {"signaturePolicy": "OR('A.peer')"}}, "endorsed by the chaincode's policy"),
+        ({"endorsementPolicy": {"signaturePolicy": "OR("}}, "ends too early"),
+        ({"endorsementPolicy": {"channelConfigPolicy": "/Channel/Application/Endorsement"}}, "cannot be used"),
         ({"policy": "AND('A.member', 'B.member')"}, "is an OR"),
         ({"policy": "OR('A.member', AND('A.member', 'B.member'))"}, "is an OR"),
         ({"policy": "OR("}, "ends too early"),

@@ -98,8 +98,9 @@ def agreed_definition(
 def require_members(definition: ChaincodeDefinition, members: Sequence[str]) -> None:
     """Whoever its policy and collections name must be one. Raises ChaincodeInvalid."""
     named = {msp_id for one in definition.collections for msp_id in one.member_msp_ids}
-    if definition.signature_policy is not None:
-        named.update(members_named(policies_pb2.SignaturePolicyEnvelope.FromString(definition.signature_policy)))
+    for policy in (definition.signature_policy, *(one.endorsement_policy for one in definition.collections)):
+        if policy is not None:
+            named.update(members_named(policies_pb2.SignaturePolicyEnvelope.FromString(policy)))
     unknown = sorted(named - set(members))
     if unknown:
         raise ChaincodeInvalid(f"no member of the channel is {', '.join(unknown)}: choose from {', '.join(members)}")

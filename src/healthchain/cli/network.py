@@ -53,6 +53,9 @@ def env(
     folder: Folder,
     base_port: BasePort = BASE_PORT,
     user: Annotated[str, typer.Option("--user", help="Who acts: a user of the organisation.")] = "administrator",
+    host: Annotated[
+        str, typer.Option("--host", help="By which name the user's machine reaches this one.")
+    ] = "localhost",
     profile: Annotated[bool, typer.Option("--profile", help="A connection profile (JSON) instead.")] = False,
     json: Json = False,
 ) -> None:
@@ -66,7 +69,7 @@ def env(
     with failures(output):
         topology = stored_topology(folder)
         topology.organisation(organisation)
-        found = endpoints(folder, topology, base_port)
+        found = endpoints(folder, topology, base_port, host)
         if profile:
             output.raw(connection_profile(found, organisation, topology.channel).encode())
             return

@@ -57,10 +57,11 @@ class OrganisationFolder:
     def user(self, name: str) -> Path:
         return self.path / "users" / f"{name}@{self.domain}"
 
-    def create(self, now: datetime.datetime, users: Mapping[str, Mapping[str, str]]) -> None:
+    def create(self, now: datetime.datetime, users: Mapping[str, Mapping[str, str]], hosts: Sequence[str] = ()) -> None:
         """Both authorities, peer, orderer and users: name -> attributes. The administrator's OU is admin.
 
-        These users get a TLS certificate as well, for networks that ask clients for one.
+        The servers' TLS certificates are for this machine and for `hosts`. These users get a TLS certificate as well,
+        for networks that ask clients for one.
         """
         authority = CertificateAuthority.create(f"ca.{self.domain}", self.domain, now)
         tls = CertificateAuthority.create(f"tlsca.{self.domain}", self.domain, now)
@@ -70,8 +71,8 @@ class OrganisationFolder:
         self.write_msp(authority.certificate, tls.certificate)
         for folder, ou in ((self.peer, NodeOU.PEER), (self.orderer, NodeOU.ORDERER)):
             self._write_identity(folder, authority.issue(folder.name, ou, now))
-            hosts = (folder.name, *LOOPBACK)
-            self._write_tls(folder, "server", tls.issue_tls(folder.name, hosts, now))
+            names = (folder.name, *LOOPBACK, *hosts)
+            self._write_tls(folder, "server", tls.issue_tls(folder.name, names, now))
         for name, attributes in users.items():
             self.enrol(name, now, attributes)
             self._write_tls(self.user(name), "client", tls.issue_tls(self.user(name).name, (), now))

@@ -35,7 +35,8 @@ def folder_of(folder: Path, organisation: Organisation) -> OrganisationFolder:
 def enrol_organisation(folder: Path, organisation: Organisation, now: datetime.datetime) -> OrganisationFolder:
     """Its authorities, peer, orderer and users."""
     credentials = folder_of(folder, organisation)
-    credentials.create(now, {name: {"hc.role": role} for name, role in organisation.roles.items()})
+    users = {name: {"hc.role": role} for name, role in organisation.roles.items()}
+    credentials.create(now, users, organisation.hosts)
     return credentials
 
 
