@@ -1,0 +1,1 @@
+"""The contract's refusal tables through the Gateway client, on a network."""
