@@ -7,17 +7,18 @@ from collections.abc import Awaitable
 from typing import TypeVar
 
 import pytest
+from fabric_protos.gateway import gateway_pb2
 from google.protobuf.message import Message
 
 from healthchain.client import failover, standing
 from healthchain.client.errors import CommitFailed, EndorseFailed, EvaluateFailed, StageFailed
 from healthchain.client.gateway import Connection, Transaction
-from healthchain.client.remote import Peer
+from healthchain.client.remote import Endpoint, Peer
 from healthchain.client.standing import PAUSE_S, PAUSE_S_MAX, Standing
 from healthchain.identity.folders import SigningIdentity
 from healthchain.wire.block import transaction_codes
 from healthchain.wire.codes import Code
-from healthchain.wire.gateway import ErrorDetail, Status
+from healthchain.wire.gateway import ErrorDetail, GatewayError, Status
 
 from . import told
 from .told import MSP_IDS, TELLER, TOPOLOGY, Play, Told
@@ -98,6 +99,39 @@ def test_what_is_submitted_at_two_gateways_is_valid_once(play: Play, monkeypatch
         assert codes == [Code.VALID, Code.DUPLICATE_TXID, Code.VALID]
 
     play(work)
+
+
+@pytest.mark.parametrize(
+    ("said", "asked"),
+    [
+        ("failed to submit request: request already processed", 1),
+        ("failed to submit request: request already exists", 1),
+        ("no leader", 2),
+    ],
+)
+def test_what_orderers_have_already_is_submitted(said: str, asked: int) -> None:
+    """As Fabric's gateway says it on SmartBFT where the transaction was ordered faster than it was sent to all."""
+    calls: list[str] = []
+    info = f"received unsuccessful response from orderer: status=SERVICE_UNAVAILABLE, info={said}"
+
+    class Quick(Peer):
+        async def call(self, method: str, request: Message, answer: type[_Answer], seconds_max: float) -> _Answer:
+            calls.append(method)
+            raise GatewayError(Status.UNAVAILABLE, "insufficient number of orderers", [ErrorDetail("o", "M", info)])
+
+    async def work() -> None:
+        async with Quick(Endpoint("localhost:1", b"")) as one, Quick(Endpoint("localhost:2", b"")) as two:
+            gateway = failover.RemoteGateway([one, two])
+            if asked == 1:
+                await gateway.submit(gateway_pb2.SubmitRequest())
+            else:
+                with pytest.raises(GatewayError):
+                    await gateway.submit(gateway_pb2.SubmitRequest())
+            with pytest.raises(GatewayError):
+                await gateway.endorse(gateway_pb2.EndorseRequest())
+
+    asyncio.run(work())
+    assert calls == ["Submit"] * asked + ["Endorse"] * 2
 
 
 def test_a_commit_does_not_wait_for_who_says_nothing(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,6 +22,7 @@ ANSWER_S_MAX = 40.0  # Fabric's gateways give up after 30 s themselves, and say 
 TRIAL_S_MAX = 5.0
 COMMIT_S_MAX = 120.0
 EVERYBODY_S_MAX = 5.0  # for the other peers to commit what one has committed
+_HAS_IT = ("request already exists", "request already processed")
 
 _Answer = TypeVar("_Answer", bound=Message)
 _Block = TypeVar("_Block")
@@ -49,7 +50,11 @@ class RemoteGateway:
         return await self._first("Endorse", request, gateway_pb2.EndorseResponse)
 
     async def submit(self, request: gateway_pb2.SubmitRequest) -> gateway_pb2.SubmitResponse:
-        """The transaction is the same at whichever gateway: what was ordered twice is valid once."""
+        """The transaction is the same at whichever gateway: what was ordered twice is valid once.
+
+        On SmartBFT it may be ordered by some orderers before it reaches the others, which then refuse it. Fabric's
+        gateway takes that for a failure (internal/pkg/gateway/submit.go); here the commit's status decides.
+        """
         return await self._first("Submit", request, gateway_pb2.SubmitResponse)
 
     async def commit_status(self, request: gateway_pb2.SignedCommitStatusRequest) -> gateway_pb2.CommitStatusResponse:
@@ -94,6 +99,8 @@ class RemoteGateway:
             try:
                 return await one.call(method, request, answer, seconds_max)
             except GatewayError as error:
+                if method == "Submit" and _is_ordered(error):
+                    return answer()
                 if error.status is not Status.UNAVAILABLE:
                     raise
                 failed.append(error)
@@ -112,6 +119,11 @@ async def _first_answer(asked: Iterable[asyncio.Task[_Answer]]) -> _Answer:
         except GatewayError as error:
             failed.append(error)
     raise next((one for one in failed if one.status is not Status.UNAVAILABLE), _nobody(failed))
+
+
+def _is_ordered(error: GatewayError) -> bool:
+    """Whether an orderer says that it has the transaction (SmartBFT internal/bft/requestpool.go)."""
+    return any(said in one.message for one in error.details for said in _HAS_IT)
 
 
 def _nobody(failed: Sequence[GatewayError]) -> GatewayError:
