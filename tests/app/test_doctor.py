@@ -439,15 +439,18 @@ def test_what_peers_files_hold(tmp_path: Path) -> None:
 
     assert judged(erasure.Files(CLINIC)) == []
     assert judged(erasure.Files(CLINIC, dead=1)) == judged(erasure.Files(CLINIC, marked=1)) == [Code.ERASED_ON_DISK]
+    assert list(erasure.unread(erasure.Files(CLINIC))) == []
     assert judged(erasure.read_files(CLINIC, tmp_path)) == [Code.FILE_DAMAGED]
     for store in STORES:
         (tmp_path / store).mkdir(parents=True)
-    (tmp_path / STORES[0] / "CURRENT").write_text("MANIFEST-000001\n")
+    (tmp_path / STORES[0] / "CURRENT").write_text("nothing\n")
     assert judged(erasure.read_files(CLINIC, tmp_path)) == [Code.FILE_DAMAGED]
-    (tmp_path / STORES[0] / "000001.ldb").write_bytes(bytes(3 << 20))
+    (tmp_path / STORES[0] / "000001.ldb").write_bytes(bytes(3 * erasure.MIB))
     large = erasure.read_files(CLINIC, tmp_path, bytes_max=1 << 20)
     assert judged(large) == []
     assert ["3 MiB" in one for one in erasure.unread(large)] == [True]
+    (tmp_path / STORES[0] / "000002.ldb").symlink_to("gone")  # as a file that was merged meanwhile
+    assert ["too quickly" in one for one in erasure.unread(erasure.read_files(CLINIC, tmp_path))] == [True]
 
 
 # Gossip

@@ -16,8 +16,9 @@ from healthchain.fabric.leveldb.database import Changing
 from healthchain.fabric.traces import STORES, traces
 
 DEFAULT_INTERVAL = 100  # Fabric sampleconfig/core.yaml
-READ_BYTES_MAX = 64 << 20  # of one peer's files, which takes a second or two
+READ_BYTES_MAX = 32 << 20  # of one peer's files, which takes two or three seconds
 MIB = 1 << 20
+ADVICE = "ask `healthchain fabric traces`"
 _INTERVAL = re.compile(r"^[^#\n]*?\"?\bpurgeInterval\"?\s*:\s*(\d+)", re.MULTILINE)
 
 
@@ -33,13 +34,13 @@ class PurgeInterval:
 class Files:
     """Of one peer: values that they hold and its ledger does not, keys that it has still to purge.
 
-    `unread_bytes`: how many there are, where they are too many to be read here. `damaged` says why they cannot be.
+    `unread` says why they were not read, without anything being wrong; `damaged` why they cannot be.
     """
 
     organisation: str
     dead: int = 0
     marked: int = 0
-    unread_bytes: int = 0
+    unread: str = ""
     damaged: str = ""
 
 
@@ -61,10 +62,10 @@ def read_files(organisation: str, ledger: Path, bytes_max: int = READ_BYTES_MAX)
     try:
         size = sum(one.stat().st_size for store in STORES for one in (ledger / store).glob("*"))
         if size > bytes_max:
-            return Files(organisation, unread_bytes=size)
+            return Files(organisation, unread=f"{size // MIB} MiB: {ADVICE}")
         found = traces(ledger)
-    except Changing:
-        return Files(organisation, unread_bytes=size)
+    except (Changing, FileNotFoundError):  # LevelDB merges them meanwhile
+        return Files(organisation, unread=f"they change too quickly: {ADVICE}")
     except BadInput as error:
         return Files(organisation, damaged=str(error))
     except OSError as error:
@@ -88,6 +89,5 @@ def judge_files(one: Files) -> Iterator[Finding]:
 
 
 def unread(one: Files) -> Iterator[str]:
-    if one.unread_bytes:
-        size = f"{one.unread_bytes // MIB} MiB"
-        yield f"{one.organisation}: what its peer's files hold of erased values ({size}): `healthchain fabric traces`"
+    if one.unread:
+        yield f"{one.organisation}: what its peer's files hold of erased values ({one.unread})"
