@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -136,4 +136,23 @@ def test_only_the_process_that_was_started_is_ended(tmp_path: Path) -> None:
             assert another.poll() is None
         finally:
             another.kill()
-    os.waitpid(started.pid, 0)
+
+
+def test_a_process_is_not_over_before_its_last_thread(tmp_path: Path) -> None:
+    """Which may hold a lock that the next process needs, after the first thread has ended."""
+    ends_first = "import ctypes, threading, time; threading.Thread(target=time.sleep, args=(60,)).start()"
+    leaves = "; ctypes.CDLL(None).pthread_exit(None)"
+    own = tmp_path / "own.pid"
+    processes.start(own, tmp_path / "log", [sys.executable, "-c", ends_first + leaves], {})
+    started = processes.running(own)
+    assert started is not None
+    while _state(started.pid) != "Z":
+        time.sleep(0.02)
+    assert processes.running(own) == started
+    assert processes.stop([own]) == 1
+    assert _state(started.pid) == ""
+
+
+def _state(pid: int) -> str:
+    told = subprocess.run(["/bin/ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False)  # noqa: S603
+    return told.stdout.strip()[:1]
