@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -15,7 +16,7 @@ from fabric_protos.orderer.etcdraft import configuration_pb2 as raft_pb2
 from fabric_protos.peer import collection_pb2
 
 from healthchain.app.consortium import FolderTaken, definition
-from healthchain.app.fabric import init, status
+from healthchain.app.fabric.local import init, status
 from healthchain.config import DEFAULT, Organisation, Topology
 from healthchain.errors import BadInput
 from healthchain.fabric import processes
@@ -136,6 +137,7 @@ def test_only_the_process_that_was_started_is_ended(tmp_path: Path) -> None:
             assert another.poll() is None
         finally:
             another.kill()
+    os.waitpid(started.pid, 0)
 
 
 def test_a_process_is_not_over_before_its_last_thread(tmp_path: Path) -> None:
@@ -150,7 +152,8 @@ def test_a_process_is_not_over_before_its_last_thread(tmp_path: Path) -> None:
         time.sleep(0.02)
     assert processes.running(own) == started
     assert processes.stop([own]) == 1
-    assert _state(started.pid) == ""
+    assert processes.running(own) is None
+    os.waitpid(started.pid, 0)
 
 
 def _state(pid: int) -> str:

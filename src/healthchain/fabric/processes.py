@@ -80,12 +80,5 @@ def _began(pid: int) -> str | None:
         check=False,
     ).stdout.strip()
     state, _, began = told.partition(" ")
-    return None if not told or (state.startswith("Z") and _is_over(pid)) else began.strip()
-
-
-def _is_over(pid: int) -> bool:
-    """Whether all its threads have ended, and with them its locks on files; a child of ours is then forgotten."""
-    try:
-        return os.waitpid(pid, os.WNOHANG)[0] == pid
-    except ChildProcessError:
-        return True
+    ended = state.startswith("Z") and "l" not in state  # with an l, other threads go on, and hold locks on files
+    return None if not told or ended else began.strip()
