@@ -28,11 +28,11 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from healthchain.app import fabric
 from healthchain.app.bench.fabric import processes_by_kind
 from healthchain.app.bench.watching import Processes
 from healthchain.app.bench.work import Load, Work, Workload, figures, signature_rates, topology
 from healthchain.app.consortium import ADMINISTRATOR, Consortium, opened
+from healthchain.app.fabric import local
 from healthchain.cli.output import run_async
 from healthchain.client.errors import EndorseFailed
 from healthchain.config import CHAINCODE
@@ -69,11 +69,11 @@ def main() -> int:
     folder = Path(tempfile.mkdtemp())
     try:
         agreed = topology(ORGANISATIONS)
-        fabric.init(folder / "fabric", agreed, Settings(Consensus.RAFT, given.base_port))
+        local.init(folder / "fabric", agreed, Settings(Consensus.RAFT, given.base_port))
         members = nodes.members(folder / "fabric", agreed, nodes.read_settings(folder / "fabric"))
         measured = run_async(compare(folder / "fabric", Path(given.bin), members, given.rounds, given.seconds))
     finally:
-        fabric.down(folder / "fabric")
+        local.down(folder / "fabric")
         shutil.rmtree(folder)
     results = {"sign_per_second": rates[0], "verify_per_second": rates[1], **summary(measured)}
     RESULTS.write_text(json.dumps(results, indent=2) + "\n")
@@ -85,7 +85,7 @@ async def compare(
     folder: Path, programs: Path, members: Sequence[Member], rounds: int, seconds: float
 ) -> dict[str, list[dict[str, Any]]]:
     """`KIND, WORKLOAD` -> the figures of each round."""
-    await fabric.up(folder, programs, lambda step: None)
+    await local.up(folder, programs, lambda step: None)
     found: dict[str, list[dict[str, Any]]] = {}
     async with opened(folder) as consortium:
         work = Work(consortium, putting=CHAINCODE)

@@ -15,9 +15,9 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from healthchain.app import fabric
 from healthchain.app.doctor.examination import Options, examine
 from healthchain.app.doctor.findings import Report
+from healthchain.app.fabric import local
 from healthchain.config import DEFAULT
 from healthchain.fabric import processes
 from healthchain.fabric.nodes import Consensus, Member, Settings, members
@@ -48,14 +48,14 @@ class Network:
         self.folder = folder
         self._programs = programs
         settings = Settings(consensus, base_port)
-        fabric.init(folder, DEFAULT, settings)
+        local.init(folder, DEFAULT, settings)
         self.members = {one.name: one for one in members(folder, DEFAULT, settings)}
 
     def up(self) -> None:
-        asyncio.run(fabric.up(self.folder, self._programs, lambda text: None))
+        asyncio.run(local.up(self.folder, self._programs, lambda text: None))
 
     def down(self) -> None:
-        fabric.down(self.folder)
+        local.down(self.folder)
 
     def examine(self, options: Options | None = None) -> Report:
         return asyncio.run(examine(self.folder, options or Options()))

@@ -19,7 +19,7 @@ from healthchain.app.consortium import definition
 from healthchain.app.doctor import agreement, channel, clocks, erasure, gossip, private_data, reach
 from healthchain.app.doctor.examination import Options, examine
 from healthchain.app.doctor.findings import Code, Finding, Severity, in_order
-from healthchain.app.fabric import init
+from healthchain.app.fabric.local import init
 from healthchain.chaincode.membership import Standing
 from healthchain.client.asking import Known
 from healthchain.client.handshake import Handshake, Outcome

@@ -10,7 +10,7 @@ import pytest
 from fabric_protos.common import common_pb2
 
 from healthchain.app.consortium import initialise, opened
-from healthchain.app.fabric import init
+from healthchain.app.fabric.local import init
 from healthchain.app.scenarios.fabric_blocks import finding
 from healthchain.config import DEFAULT
 from healthchain.fabric.nodes import Consensus, Settings, members

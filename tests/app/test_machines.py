@@ -18,17 +18,17 @@ import pytest
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
-from healthchain.app.admitting import admit, candidate
-from healthchain.app.assembling import assemble
 from healthchain.app.consortium import FolderTaken, stored_topology
-from healthchain.app.enrolling import install, request
-from healthchain.app.exporting import export
-from healthchain.app.fabric import down, status, up
+from healthchain.app.fabric.local import down, status, up
+from healthchain.app.fabric.machines.admitting import admit, candidate
+from healthchain.app.fabric.machines.assembling import assemble
+from healthchain.app.fabric.machines.enrolling import install, request
+from healthchain.app.fabric.machines.exporting import export
 from healthchain.config import Organisation, Topology
 from healthchain.errors import BadInput
 from healthchain.fabric.hosts import read_hosts
+from healthchain.fabric.machines.public_part import PartUnfit
 from healthchain.fabric.nodes import Consensus
-from healthchain.fabric.public_part import PartUnfit
 from healthchain.identity.certificates import NodeOU
 from healthchain.identity.folders import OrganisationFolder
 from healthchain.identity.requests import CertificateUnfit

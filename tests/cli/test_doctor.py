@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from healthchain.app.doctor.findings import Code
-from healthchain.app.fabric import init
+from healthchain.app.fabric.local import init
 from healthchain.cli.output import FOUND, UNUSABLE
 from healthchain.config import DEFAULT
 from healthchain.fabric.nodes import Consensus, Settings

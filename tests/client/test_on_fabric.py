@@ -14,7 +14,7 @@ from typing import TypeVar
 
 import pytest
 
-from healthchain.app.fabric import down, init, up
+from healthchain.app.fabric.local import down, init, up
 from healthchain.client.checkpoint import FileCheckpoint, Position, after_block
 from healthchain.client.errors import EndorseFailed, EvaluateFailed, EventsFailed
 from healthchain.client.events import Events

@@ -606,9 +606,7 @@ def _network() -> Path:
 
 
 def run(histories: int, steps: int) -> None:
-    chosen = settings(
-        max_examples=histories, stateful_step_count=steps, suppress_health_check=list(HealthCheck)
-    )
+    chosen = settings(max_examples=histories, stateful_step_count=steps, suppress_health_check=list(HealthCheck))
     run_state_machine_as_test(Agreement, settings=chosen)
 
 

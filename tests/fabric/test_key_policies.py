@@ -22,7 +22,7 @@ import pytest
 from fabric_protos.common import common_pb2
 from fabric_protos.peer.lifecycle import lifecycle_pb2
 
-from healthchain.app import fabric
+from healthchain.app.fabric import local
 from healthchain.client.errors import EndorseFailed
 from healthchain.client.failover import RemoteGateway
 from healthchain.client.gateway import Connection, GatewayService
@@ -269,11 +269,11 @@ async def on_embedded(folder: Path) -> AsyncIterator[Connection]:
 @contextlib.asynccontextmanager
 async def on_fabric(folder: Path, binaries: Path) -> AsyncIterator[Connection]:
     settings = Settings(Consensus.RAFT, BASE_PORT)
-    fabric.init(folder, TOPOLOGY, settings)
+    local.init(folder, TOPOLOGY, settings)
     port = free_port()
     package, package_id = write_package(folder, port)
     try:
-        await fabric.up(folder, binaries, lambda step: None)
+        await local.up(folder, binaries, lambda step: None)
         async with chaincode(package_id, port), contextlib.AsyncExitStack() as stack:
             members = nodes.members(folder, TOPOLOGY, settings)
             gateways: list[GatewayService] = []
@@ -298,7 +298,7 @@ async def on_fabric(folder: Path, binaries: Path) -> AsyncIterator[Connection]:
             await eventually(partial(everybody.endorse), EndorseFailed, seconds_max=60)
             yield connections[0]
     finally:
-        fabric.down(folder)
+        local.down(folder)
 
 
 def write_package(folder: Path, port: int) -> tuple[Path, str]:

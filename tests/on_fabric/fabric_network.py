@@ -16,7 +16,7 @@ from fabric_protos.common import common_pb2, configtx_pb2, policies_pb2
 from fabric_protos.peer.lifecycle import lifecycle_pb2
 
 from healthchain.app import consortium as consortiums
-from healthchain.app import fabric
+from healthchain.app.fabric import local
 from healthchain.client import failover
 from healthchain.client.errors import EndorseFailed
 from healthchain.client.failover import RemoteGateway
@@ -105,11 +105,11 @@ def _definition() -> ChaincodeDefinition:
 @contextlib.asynccontextmanager
 async def on_fabric(folder: Path, programs: Path, settings: Settings) -> AsyncIterator[OnFabric]:
     with named_as_in_the_tests(), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fabric, "write_configs", _write_configs)
+        patch.setattr(local, "write_configs", _write_configs)
         patch.setattr(failover, "EVERYBODY_S_MAX", LAG_S_MAX)
         _prepare(folder, settings)
         try:
-            await fabric.up(folder, programs, lambda step: None)
+            await local.up(folder, programs, lambda step: None)
             members = nodes.members(folder, Topology(organisations=WITH_NODES), settings)
             async with contextlib.AsyncExitStack() as stack:
                 peers = {one.name: await stack.enter_async_context(Peer(_endpoint(one))) for one in members}
@@ -119,7 +119,7 @@ async def on_fabric(folder: Path, programs: Path, settings: Settings) -> AsyncIt
                 }
                 yield OnFabric(folder, gateways, members)
         finally:
-            fabric.down(folder)
+            local.down(folder)
 
 
 def _endpoint(member: Member) -> Endpoint:

@@ -13,7 +13,7 @@ from fabric_protos.common.configtx_pb2 import Config
 from fabric_protos.orderer import configuration_pb2 as orderer_pb2
 from fabric_protos.orderer.etcdraft import configuration_pb2 as raft_pb2
 
-from healthchain.app.fabric import init
+from healthchain.app.fabric.local import init
 from healthchain.config import DEFAULT, Organisation
 from healthchain.errors import BadInput
 from healthchain.fabric.consenters import quorum_policy

@@ -1,4 +1,4 @@
-"""A contract, ours if no other is given, as a chaincode service, in the foreground: for Fabric's peers, or for the embedded network's."""
+"""A contract, ours if no other is given, as a chaincode service: for Fabric's peers, or the embedded network's."""
 
 from __future__ import annotations
 

@@ -24,8 +24,6 @@ from healthchain.cli import (
     demo,
     doctor,
     emergency,
-    fabric,
-    fabric_compacting,
     governance,
     licences,
     network,
@@ -34,6 +32,8 @@ from healthchain.cli import (
     reports,
     sessions,
 )
+from healthchain.cli.fabric import commands as fabric
+from healthchain.cli.fabric import compacting
 from healthchain.cli.groups import Group
 from healthchain.cli.options import (
     Actions,
@@ -372,7 +372,7 @@ def erase(
         block = run_async(work())
         facts, text = {"erased": True, "block": block}, f"erased in block {block}"
         if is_fabric(folder):
-            in_files, told = fabric_compacting.after_erasing(folder, programs, block, output)
+            in_files, told = compacting.after_erasing(folder, programs, block, output)
             facts, text = facts | {"in_files": in_files}, f"{text}; {told}"
         output.result(facts, text)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import signal
 from dataclasses import asdict
 from functools import partial
@@ -36,6 +35,7 @@ def demo(
 
     A Fabric network is made for it, and its processes are ended afterwards.
     """
+    import asyncio
     import tempfile
 
     output = Output(as_json=json)

@@ -12,10 +12,10 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from healthchain.app import fabric
 from healthchain.app.bench.put import PUT_DEFINITION
 from healthchain.app.bench.work import Advance, Figures, Load, Work, Workload, figures, signature_rates, topology
 from healthchain.app.consortium import CLINICIAN, opened
+from healthchain.app.fabric import local
 from healthchain.client.errors import EndorseFailed
 from healthchain.fabric import deploying, nodes, processes
 from healthchain.fabric.nodes import Member, Settings
@@ -35,9 +35,9 @@ async def on_fabric(
             work, running = Work(consortium), processes_by_kind(members)
             await work.prepare(load.records_before)
             measured = await work.measured(load, lambda: running, advance)
-        fabric.down(folder)
+        local.down(folder)
         started = time.perf_counter()
-        await fabric.up(folder, programs, lambda step: None)
+        await local.up(folder, programs, lambda step: None)
         return figures(load, measured, time.perf_counter() - started, rates)
 
 
@@ -46,16 +46,16 @@ async def _network(folder: Path, load: Load, programs: Path, settings: Settings)
     """Whatever happens, its processes are ended; the folder stays."""
     nodes.require_programs(programs)
     agreed = topology(load.organisations)
-    fabric.init(folder, agreed, settings)
+    local.init(folder, agreed, settings)
     members = nodes.members(folder, agreed, settings)
     try:
-        await fabric.up(folder, programs, lambda step: None)
+        await local.up(folder, programs, lambda step: None)
         if load.workload is Workload.PUT:
             await _deploy_put(folder, programs, members, agreed.channel)
         yield members
     finally:
         processes.stop([_put_service(one) for one in members])
-        fabric.down(folder)
+        local.down(folder)
 
 
 async def _deploy_put(folder: Path, programs: Path, members: Sequence[Member], channel: str) -> None:

@@ -12,7 +12,7 @@ from healthchain.app.doctor import agreement, channel, clocks, erasure, gossip, 
 from healthchain.app.doctor.credentials import TLS
 from healthchain.app.doctor.findings import Code, Finding, Report, Severity
 from healthchain.app.doctor.questions import Asking, PeerAnswers, chain_of, connected
-from healthchain.app.fabric import NodeStatus, status
+from healthchain.app.fabric.local import NodeStatus, status
 from healthchain.client.handshake import ClientFiles
 from healthchain.config import Topology
 from healthchain.errors import BadInput

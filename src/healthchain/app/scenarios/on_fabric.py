@@ -14,9 +14,9 @@ from fabric_protos.ledger.rwset.kvrwset import kv_rwset_pb2
 from fabric_protos.msp import identities_pb2
 from fabric_protos.peer import events_pb2
 
-from healthchain.app import channel_membership, fabric, fabric_joining
 from healthchain.app.consortium import ADMINISTRATOR, Consortium, opened, stored_topology
-from healthchain.app.fabric_compacting import compact
+from healthchain.app.fabric import channel_membership, joining, local
+from healthchain.app.fabric.compacting import compact
 from healthchain.app.scenarios.embedded import any_file_has
 from healthchain.app.scenarios.fabric_blocks import finding
 from healthchain.app.scenarios.stage import Checked, Joined, Update
@@ -52,7 +52,7 @@ class OnFabric:
         self.programs = programs
 
     async def found(self) -> None:
-        await fabric.up(self.folder, self.programs, _unsaid)
+        await local.up(self.folder, self.programs, _unsaid)
 
     def opened(self) -> AbstractAsyncContextManager[Consortium]:
         return opened(self.folder)
@@ -142,7 +142,7 @@ class ConfiguredMemberships:
         for name in names[: majority(len(names))]:
             await channel_membership.sign(folder, name, proposal_id, envelope)
         await channel_membership.submit(folder, names[0], proposal_id, envelope)
-        await fabric_joining.join(folder, spec, self._stage.programs, _unsaid)
+        await joining.join(folder, spec, self._stage.programs, _unsaid)
         signed = len(envelope.signatures)
         told = f"The channel's configuration update is in force, signed by {signed} administrators"
         return Update(told, envelope.SerializeToString(), signed)
@@ -173,8 +173,8 @@ def _private_writes(found: Delivered) -> Iterator[tuple[str, str, str, bytes]]:
 async def on_fabric(folder: Path, programs: Path, settings: Settings) -> AsyncIterator[OnFabric]:
     """Whatever happens, its processes are ended; the folder stays. Raises BadInput."""
     require_programs(programs)
-    fabric.init(folder, DEFAULT, settings)
+    local.init(folder, DEFAULT, settings)
     try:
         yield OnFabric(folder, programs)
     finally:
-        fabric.down(folder)
+        local.down(folder)

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from healthchain.app.consortium import ADMINISTRATOR, Consortium, definition, opened
-from healthchain.app.enrolling import own_network, packaged
+from healthchain.app.fabric.machines.enrolling import own_network, packaged
 from healthchain.client.errors import EndorseFailed, EvaluateFailed
 from healthchain.config import CHAINCODE
 from healthchain.errors import BadInput

@@ -35,8 +35,8 @@ def update(
     json: Json = False,
 ) -> None:
     """Make the update that follows from a passed proposal, without signatures."""
-    from healthchain.app import channel_membership
     from healthchain.app.consortium import stored_topology
+    from healthchain.app.fabric import channel_membership
     from healthchain.wire.config_update import encode_update
 
     output = Output(as_json=json)
@@ -51,7 +51,7 @@ def update(
 @app.command(epilog="Example: healthchain fabric membership show --dir consortium --org city-clinic --id ID --file U")
 def show(folder: Folder, org: Org, proposal: Id, file: File, json: Json = False) -> None:
     """Tell what an update changes and who signed it; refuse one that is not what the members decided."""
-    from healthchain.app import channel_membership
+    from healthchain.app.fabric import channel_membership
 
     output = Output(as_json=json)
     with failures(output):
@@ -62,8 +62,8 @@ def show(folder: Folder, org: Org, proposal: Id, file: File, json: Json = False)
 @app.command(epilog="Example: healthchain fabric membership sign --dir consortium --org city-clinic --id ID --file U")
 def sign(folder: Folder, org: Org, proposal: Id, file: File, json: Json = False) -> None:
     """Add the organisation's administrator's signature, once the update was found to be what the members decided."""
-    from healthchain.app import channel_membership
     from healthchain.app.consortium import stored_topology
+    from healthchain.app.fabric import channel_membership
     from healthchain.identity.folders import write_private
     from healthchain.wire.config_update import encode_update
 
@@ -84,7 +84,7 @@ def submit(
     json: Json = False,
 ) -> None:
     """Hand the signed update to an orderer, and wait until the members' peers have it."""
-    from healthchain.app import channel_membership
+    from healthchain.app.fabric import channel_membership
 
     output = Output(as_json=json)
     with failures(output):

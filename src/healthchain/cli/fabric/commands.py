@@ -8,21 +8,21 @@ from typing import Annotated
 
 import typer
 
-from healthchain.cli import fabric_compacting, fabric_machines, fabric_membership
+from healthchain.cli.fabric import compacting, machines, membership
 from healthchain.cli.groups import group
 from healthchain.cli.options import Folder, Json, Org, one_of
 from healthchain.cli.output import Output, failures, run_async
 
 app = group("The consortium on a real Hyperledger Fabric network: all on this machine, or on the members' machines.")
-app.add_typer(fabric_membership.app, name="membership")
+app.add_typer(membership.app, name="membership")
 for _command, _options in (
-    (fabric_machines.export, "export --topology topology.toml --hosts hosts.toml --out export"),
-    (fabric_machines.request, "request --dir /opt/healthchain"),
-    (fabric_machines.install, "install --dir /opt/healthchain --certificates certificates"),
-    (fabric_machines.assemble, "assemble --dir /opt/healthchain --members members"),
-    (fabric_machines.candidate, "candidate --dir /opt/healthchain"),
-    (fabric_machines.admit, "admit --dir /opt/healthchain --members members"),
-    (fabric_machines.deploy, "deploy --dir /opt/healthchain --bin /opt/healthchain/bin"),
+    (machines.export, "export --topology topology.toml --hosts hosts.toml --out export"),
+    (machines.request, "request --dir /opt/healthchain"),
+    (machines.install, "install --dir /opt/healthchain --certificates certificates"),
+    (machines.assemble, "assemble --dir /opt/healthchain --members members"),
+    (machines.candidate, "candidate --dir /opt/healthchain"),
+    (machines.admit, "admit --dir /opt/healthchain --members members"),
+    (machines.deploy, "deploy --dir /opt/healthchain --bin /opt/healthchain/bin"),
 ):
     app.command(epilog=f"Example: healthchain fabric {_options}")(_command)
 
@@ -43,7 +43,7 @@ def init(
     json: Json = False,
 ) -> None:
     """Make a new consortium for Fabric: certificates, keys, block 0."""
-    from healthchain.app import fabric
+    from healthchain.app.fabric import local
     from healthchain.config import DEFAULT, read_topology
     from healthchain.errors import BadInput
     from healthchain.fabric.nodes import Consensus, Settings
@@ -55,7 +55,7 @@ def init(
         except (OSError, UnicodeDecodeError):
             raise BadInput("the topology file cannot be read: give a TOML file") from None
         agree = one_of(Consensus, consensus, "consensus")
-        fabric.init(folder, chosen, Settings(agree, base_port))
+        local.init(folder, chosen, Settings(agree, base_port))
         organisations = [one.name for one in chosen.organisations]
         output.result(
             {"organisations": organisations, "channel": chosen.channel, "consensus": agree},
@@ -70,12 +70,12 @@ def up(
     json: Json = False,
 ) -> None:
     """Start orderers, peers and chaincode services, deploy the contract, found the consortium; then they run on."""
-    from healthchain.app import fabric
+    from healthchain.app.fabric import local
 
     output = Output(as_json=json)
     with failures(output):
-        run_async(fabric.up(folder, programs, output.say))
-        found = fabric.status(folder)
+        run_async(local.up(folder, programs, output.say))
+        found = local.status(folder)
         output.result(
             {"nodes": [asdict(one) for one in found]},
             f"{len(found)} processes run: `healthchain fabric down` ends them",
@@ -94,12 +94,12 @@ def join(
     json: Json = False,
 ) -> None:
     """Once the channel has a new member: start its nodes, let them join, agree on collections that name it."""
-    from healthchain.app import fabric_joining
+    from healthchain.app.fabric import joining
     from healthchain.cli.governance import specification
 
     output = Output(as_json=json)
     with failures(output):
-        run_async(fabric_joining.join(folder, specification(name, kind, title), programs, output.say))
+        run_async(joining.join(folder, specification(name, kind, title), programs, output.say))
         output.result({"joined": name}, f"{name} has joined")
 
 
@@ -111,44 +111,44 @@ def leave(
     json: Json = False,
 ) -> None:
     """Once the channel has a member no more: end its nodes, agree on collections without it."""
-    from healthchain.app import fabric_joining
+    from healthchain.app.fabric import joining
 
     output = Output(as_json=json)
     with failures(output):
-        run_async(fabric_joining.leave(folder, name, programs, output.say))
+        run_async(joining.leave(folder, name, programs, output.say))
         output.result({"left": name}, f"{name} has left")
 
 
 @app.command(epilog="Example: healthchain fabric renew --dir consortium --org city-clinic --bin fabric/bin")
 def renew(folder: Folder, org: Org, programs: Programs, json: Json = False) -> None:
     """Once the channel has an organisation's new certificates: put them in place, and start its nodes with them."""
-    from healthchain.app import fabric_joining
+    from healthchain.app.fabric import joining
 
     output = Output(as_json=json)
     with failures(output):
-        run_async(fabric_joining.renew(folder, org, programs, output.say))
+        run_async(joining.renew(folder, org, programs, output.say))
         output.result({"renewed": org}, f"{org} has new certificates")
 
 
 @app.command(epilog="Example: healthchain fabric down --dir consortium")
 def down(folder: Folder, json: Json = False) -> None:
     """End the processes that `up` started, and no others; the ledgers stay."""
-    from healthchain.app import fabric
+    from healthchain.app.fabric import local
 
     output = Output(as_json=json)
     with failures(output):
-        ended = fabric.down(folder)
+        ended = local.down(folder)
         output.result({"ended": ended}, f"{ended} processes ended")
 
 
 @app.command(epilog="Example: healthchain fabric status --dir consortium")
 def status(folder: Folder, json: Json = False) -> None:
     """List each organisation's peer, orderer and chaincode service: where, and whether it runs."""
-    from healthchain.app import fabric
+    from healthchain.app.fabric import local
 
     output = Output(as_json=json)
     with failures(output):
-        found = fabric.status(folder)
+        found = local.status(folder)
         lines = [
             f"{one.organisation:20}  {one.node:10}  {one.address:20}  {'running' if one.running else 'down'}"
             for one in found
@@ -156,5 +156,5 @@ def status(folder: Folder, json: Json = False) -> None:
         output.result({"nodes": [asdict(one) for one in found]}, "\n".join(lines))
 
 
-app.command(epilog="Example: healthchain fabric traces --dir consortium --org city-clinic")(fabric_compacting.traces)
-app.command(epilog="Example: healthchain fabric compact --dir consortium --bin fabric/bin")(fabric_compacting.compact)
+app.command(epilog="Example: healthchain fabric traces --dir consortium --org city-clinic")(compacting.traces)
+app.command(epilog="Example: healthchain fabric compact --dir consortium --bin fabric/bin")(compacting.compact)

@@ -22,11 +22,11 @@ Programs = Annotated[
 
 def traces(folder: Folder, org: Organisations = None, json: Json = False) -> None:
     """Count private values that peers' files hold and their ledgers do not any more; exit status 4 if there are any."""
-    from healthchain.app import fabric_compacting
+    from healthchain.app.fabric import compacting
 
     output = Output(as_json=json)
     with failures(output):
-        found = fabric_compacting.on_disk(folder, org or ())
+        found = compacting.on_disk(folder, org or ())
         facts = {"peers": [asdict(one) for one in found]}
         lines = [
             f"{one.organisation:20}  {one.dead} erased or replaced in files, {one.marked} to be purged,"
@@ -49,30 +49,30 @@ def compact(
     json: Json = False,
 ) -> None:
     """Stop and start one peer after another, so that none of their files holds what is erased by now."""
-    from healthchain.app import fabric_compacting
+    from healthchain.app.fabric import compacting
     from healthchain.errors import BadInput
 
     output = Output(as_json=json)
     with failures(output):
         if stopped:
-            names = fabric_compacting.prepare(folder, org or ())
+            names = compacting.prepare(folder, org or ())
             output.result({"prepared": names}, f"prepared: {', '.join(names)}; start, then look with `fabric traces`")
             return
         if programs is None:
             raise BadInput("give --bin, the folder of Fabric's programs, or --stopped for peers that others start")
-        done = run_async(fabric_compacting.compact(folder, programs, output.say, org or ()))
+        done = run_async(compacting.compact(folder, programs, output.say, org or ()))
         output.result({"peers": [asdict(one) for one in done]}, "no peer's files hold what was erased")
 
 
 def after_erasing(folder: Path, programs: Path | None, block: int, output: Output) -> tuple[int, str]:
     """How many erased values are in the peers' files still, and what that means. With programs these are compacted."""
-    from healthchain.app import fabric_compacting
+    from healthchain.app.fabric import compacting
 
-    if programs is not None and fabric_compacting.runs_all_peers(folder):
+    if programs is not None and compacting.runs_all_peers(folder):
         output.say(f"erased in block {block}; now the peers' files, one peer after another")
-        run_async(fabric_compacting.compact(folder, programs, output.say))
+        run_async(compacting.compact(folder, programs, output.say))
         return 0, "no peer's files hold it"
-    found = fabric_compacting.on_disk(folder)
+    found = compacting.on_disk(folder)
     left = max((one.dead + one.marked for one in found), default=0)
     advice = "let every peer's operator run `healthchain fabric compact`"
     return left, f"{left} values are in files here still: {advice}" if left else f"to free other peers' files, {advice}"

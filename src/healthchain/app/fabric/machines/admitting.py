@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from healthchain.app.assembling import checked_parts, place_others
 from healthchain.app.consortium import ADMINISTRATOR, opened
-from healthchain.app.enrolling import own_network
+from healthchain.app.fabric.machines.assembling import checked_parts, place_others
+from healthchain.app.fabric.machines.enrolling import own_network
 from healthchain.contract.amendments import AddMember
 from healthchain.contract.ids import Kind
 from healthchain.errors import BadInput

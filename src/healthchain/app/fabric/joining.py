@@ -1,6 +1,6 @@
 """A member that comes to a Fabric network on this machine, leaves it or has new certificates, once its channel says so.
 
-All are what `fabric.up` does to a folder whose topology has one organisation more or less, or other certificates: nodes
+All are what `local.up` does to a folder whose topology has one organisation more or less, or other certificates: nodes
 are started and join, and the contract's next definition names the members of now in its collections.
 """
 
@@ -10,8 +10,8 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from healthchain.app import fabric
 from healthchain.app.consortium import ADMINISTRATOR, TOPOLOGY, opened, stored_topology
+from healthchain.app.fabric import local
 from healthchain.app.joining import extended
 from healthchain.app.renewing import prepared, put_in_place
 from healthchain.config import Organisation, Topology, read_topology, write_topology
@@ -25,10 +25,10 @@ from healthchain.records.actor import Actor
 from healthchain.records.channel_membership import config_block, current_config, is_member
 
 
-async def join(folder: Path, spec: Organisation, programs: Path, say: fabric.Say) -> None:
+async def join(folder: Path, spec: Organisation, programs: Path, say: local.Say) -> None:
     """Start the nodes of a member whom the channel has; an attempt that was cut off goes on.
 
-    Raises BadInput before the channel has it, and what `fabric.up` raises.
+    Raises BadInput before the channel has it, and what `local.up` raises.
     """
     topology = _checked(folder, programs)
     if spec not in topology.organisations:
@@ -45,13 +45,13 @@ async def join(folder: Path, spec: Organisation, programs: Path, say: fabric.Say
             await _keep_config(folder, asking)
         _, port = host_and_port(addresses_of(config, spec.msp_id).peer)
         _write(folder, larger, _hosts(folder, topology) | {spec.name: local_nodes(port)})
-    await fabric.up(folder, programs, say)
+    await local.up(folder, programs, say)
 
 
-async def leave(folder: Path, name: str, programs: Path, say: fabric.Say) -> None:
+async def leave(folder: Path, name: str, programs: Path, say: local.Say) -> None:
     """End the nodes of a member whom the channel has no more; its ledgers and credentials stay where they are.
 
-    Raises BadInput while the channel has it, and what `fabric.up` raises. May be repeated.
+    Raises BadInput while the channel has it, and what `local.up` raises. May be repeated.
     """
     topology = _checked(folder, programs)
     leaving = [one for one in topology.organisations if one.name == name]
@@ -66,16 +66,16 @@ async def leave(folder: Path, name: str, programs: Path, say: fabric.Say) -> Non
                     " `healthchain fabric membership` change the channel"
                 )
             await _keep_config(folder, asking)
-        ended = fabric.end(folder, name)
+        ended = local.end(folder, name)
         _write(folder, smaller, _hosts(folder, topology))
         say(f"{name} has left: {ended} processes ended")
-    await fabric.up(folder, programs, say)
+    await local.up(folder, programs, say)
 
 
-async def renew(folder: Path, name: str, programs: Path, say: fabric.Say) -> None:
+async def renew(folder: Path, name: str, programs: Path, say: local.Say) -> None:
     """Put a member's new certificates in place of the old ones, and start its nodes with them.
 
-    Raises BadInput before the channel has them, and what `fabric.up` raises.
+    Raises BadInput before the channel has them, and what `local.up` raises.
     """
     topology = _checked(folder, programs)
     organisation = topology.organisation(name)
@@ -88,10 +88,10 @@ async def renew(folder: Path, name: str, programs: Path, say: fabric.Say) -> Non
                 f"the channel does not have {name}'s new certificates: propose them, and once they have passed let"
                 " `healthchain fabric membership` change the channel"
             )
-    fabric.end(folder, name)
+    local.end(folder, name)
     put_in_place(folder, organisation)
     say(f"{name} has new certificates")
-    await fabric.up(folder, programs, say)
+    await local.up(folder, programs, say)
 
 
 def _prepared_msp(folder: Path, spec: Organisation) -> bytes:

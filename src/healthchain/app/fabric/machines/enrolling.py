@@ -22,10 +22,10 @@ from healthchain.contract.ehr import CONTRACT
 from healthchain.errors import BadInput
 from healthchain.fabric import nodes
 from healthchain.fabric.hosts import host_and_port
+from healthchain.fabric.machines.public_part import SUFFIX, PublicPart
+from healthchain.fabric.machines.units import ENVIRONMENT
 from healthchain.fabric.nodes import Member, Settings
 from healthchain.fabric.package import write_package
-from healthchain.fabric.public_part import SUFFIX, PublicPart
-from healthchain.fabric.units import ENVIRONMENT
 from healthchain.identity.authorities import Authorities
 from healthchain.identity.folders import CredentialsMissing, OrganisationFolder, write_private
 from healthchain.identity.requests import AUTHORITY, CertificateUnfit, Request, requests

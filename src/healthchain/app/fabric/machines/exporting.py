@@ -16,16 +16,16 @@ import tempfile
 from pathlib import Path
 
 from healthchain.app.consortium import TOPOLOGY, FolderTaken
-from healthchain.app.enrolling import requests_of
+from healthchain.app.fabric.machines.enrolling import requests_of
 from healthchain.config import Topology, write_topology
 from healthchain.fabric import nodes
-from healthchain.fabric.authority_scripts import authority_scripts
-from healthchain.fabric.compose import compose_files
 from healthchain.fabric.configs import node_configs
 from healthchain.fabric.hosts import Nodes
+from healthchain.fabric.machines.authority_scripts import authority_scripts
+from healthchain.fabric.machines.compose import compose_files
+from healthchain.fabric.machines.units import units
 from healthchain.fabric.nodes import Consensus, Member, Settings
 from healthchain.fabric.package import builder_scripts
-from healthchain.fabric.units import units
 from healthchain.network.provision import folder_of
 
 BUILDER = Path(nodes.FOLDER) / "builder"

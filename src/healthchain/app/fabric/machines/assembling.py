@@ -11,12 +11,12 @@ from pathlib import Path
 
 from cryptography import x509
 
-from healthchain.app.enrolling import own_network, requests_of
+from healthchain.app.fabric.machines.enrolling import own_network, requests_of
 from healthchain.config import Topology
 from healthchain.fabric import nodes
 from healthchain.fabric.channel import fabric_block
+from healthchain.fabric.machines.public_part import SUFFIX, PartUnfit, PublicPart, check_part, place_part, read_parts
 from healthchain.fabric.nodes import Settings
-from healthchain.fabric.public_part import SUFFIX, PartUnfit, PublicPart, check_part, place_part, read_parts
 from healthchain.identity.folders import write_private
 from healthchain.identity.msp import serialize_identity
 from healthchain.network.provision import GENESIS, folder_of, founding_block

@@ -30,7 +30,7 @@ def export(
     json: Json = False,
 ) -> None:
     """Write what each organisation's machine needs: configuration, units, a compose file. No secrets."""
-    from healthchain.app.exporting import export as write
+    from healthchain.app.fabric.machines.exporting import export as write
     from healthchain.config import DEFAULT, read_topology
     from healthchain.fabric.hosts import read_hosts
     from healthchain.fabric.nodes import Consensus
@@ -49,8 +49,8 @@ def export(
 
 def request(folder: Folder, hsm: Hsm = False, json: Json = False) -> None:
     """At an organisation: make its keys, which stay here, and the requests for its authorities to sign."""
-    from healthchain.app.enrolling import REQUESTS
-    from healthchain.app.enrolling import request as ask
+    from healthchain.app.fabric.machines.enrolling import REQUESTS
+    from healthchain.app.fabric.machines.enrolling import request as ask
 
     output = Output(as_json=json)
     with failures(output):
@@ -67,8 +67,8 @@ def install(
     json: Json = False,
 ) -> None:
     """Check the certificates, put them in place, and write the organisation's file for the other members."""
-    from healthchain.app.enrolling import install as put
-    from healthchain.fabric.public_part import SUFFIX
+    from healthchain.app.fabric.machines.enrolling import install as put
+    from healthchain.fabric.machines.public_part import SUFFIX
 
     output = Output(as_json=json)
     with failures(output):
@@ -86,7 +86,7 @@ def assemble(
     json: Json = False,
 ) -> None:
     """Make block 0 from all members' files: it is the same at each, and its hash is to be compared."""
-    from healthchain.app.assembling import assemble as make
+    from healthchain.app.fabric.machines.assembling import assemble as make
 
     output = Output(as_json=json)
     with failures(output):
@@ -101,7 +101,7 @@ def candidate(folder: Folder, json: Json = False) -> None:
     """At a newcomer: print the change with which an administrator proposes it (`governance propose --change`)."""
     import msgspec
 
-    from healthchain.app.admitting import candidate as proposed
+    from healthchain.app.fabric.machines.admitting import candidate as proposed
 
     output = Output(as_json=json)
     with failures(output):
@@ -114,7 +114,7 @@ def admit(
     json: Json = False,
 ) -> None:
     """Once the channel has a newcomer, and this folder the larger topology: put all members' certificates in place."""
-    from healthchain.app.admitting import admit as put
+    from healthchain.app.fabric.machines.admitting import admit as put
 
     output = Output(as_json=json)
     with failures(output):
@@ -126,8 +126,8 @@ def admit(
 
 def deploy(folder: Folder, programs: Programs, json: Json = False) -> None:
     """Once the nodes run: join the channel, approve the contract; whoever is the last commits it and founds."""
-    from healthchain.app.agreeing import Stage
-    from healthchain.app.agreeing import deploy as agree
+    from healthchain.app.fabric.machines.agreeing import Stage
+    from healthchain.app.fabric.machines.agreeing import deploy as agree
 
     output = Output(as_json=json)
     with failures(output):

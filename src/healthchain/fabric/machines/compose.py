@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from healthchain import __version__
+from healthchain.fabric.machines.units import ENVIRONMENT, serve_arguments
 from healthchain.fabric.nodes import Member
-from healthchain.fabric.units import ENVIRONMENT, serve_arguments
 
 FABRIC_VERSION = "3.1.5"
 INSIDE = Path("/healthchain")

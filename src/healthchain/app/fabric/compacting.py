@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from healthchain.app import fabric
 from healthchain.app.consortium import Consortium, opened, stored_topology
+from healthchain.app.fabric import local
 from healthchain.errors import BadInput
 from healthchain.fabric import nodes
 from healthchain.fabric.leveldb.database import Changing
@@ -74,7 +74,7 @@ def prepare(folder: Path, organisations: Sequence[str] = ()) -> list[str]:
     return [one.name for one in members]
 
 
-async def compact(folder: Path, programs: Path, say: fabric.Say, organisations: Sequence[str] = ()) -> list[Compacted]:
+async def compact(folder: Path, programs: Path, say: local.Say, organisations: Sequence[str] = ()) -> list[Compacted]:
     """Until no peer's files hold what is purged by now; peers with nothing of it are left alone.
 
     Raises BadInput, and FabricFailed for a peer that does not get there.
@@ -94,19 +94,19 @@ async def compact(folder: Path, programs: Path, say: fabric.Say, organisations: 
 
 async def _compact(member: Member, programs: Path, consortium: Consortium, height: int) -> Compacted:
     channel = consortium.topology.channel
-    fabric.start_peer(member, programs)
+    local.start_peer(member, programs)
     await eventually(partial(_reached, member, programs, channel, height), seconds_max=CAUGHT_UP_S_MAX)
     before = await eventually(partial(_purged, member), seconds_max=PURGED_S_MAX)
     if not before.dead:
         return Compacted(member.name, 0, 0.0)
     stopped = time.monotonic()
-    fabric.stop_peer(member)
+    local.stop_peer(member)
     try:
         merge_at_next_start(member.ledger)
     finally:
-        fabric.start_peer(member, programs)
+        local.start_peer(member, programs)
     await eventually(partial(_reached, member, programs, channel, height), seconds_max=CAUGHT_UP_S_MAX)
-    await fabric.knows_others(consortium, member.name)
+    await local.knows_others(consortium, member.name)
     seconds = time.monotonic() - stopped
     await eventually(partial(_gone, member, before.dead), seconds_max=MERGED_S_MAX)
     return Compacted(member.name, len(before.dead), round(seconds, 3))

@@ -1,0 +1,1 @@
+"""`healthchain fabric`."""

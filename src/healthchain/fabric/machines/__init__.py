@@ -1,0 +1,1 @@
+"""The files of one organisation's part of a network on several machines."""
