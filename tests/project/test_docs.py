@@ -106,6 +106,19 @@ def test_the_readmes_figures_are_those_measured() -> None:
     assert shown in README
 
 
+def test_the_comparison_of_services_is_as_measured() -> None:
+    told = "import json, sys; from run import table; print(table(json.load(sys.stdin)))"
+    shown = subprocess.run(  # noqa: S603 (the bench's own code)
+        [sys.executable, "-c", told],
+        cwd=ROOT / "bench/service",
+        input=(ROOT / "bench/results/service.json").read_text(),
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert shown in (ROOT / "docs/performance.md").read_text()
+
+
 @pytest.mark.parametrize("settings", [Topology, Blocks, Organisation], ids=lambda one: one.__name__)
 def test_every_setting_of_the_topology_is_documented(settings: type[msgspec.Struct]) -> None:
     documented = sys.modules["healthchain.config"].__doc__ or ""
