@@ -81,13 +81,16 @@ def private_files(folder: Path) -> list[Path]:
     return list(folder.glob("peers/*/private/*"))
 
 
-def run_served(folder: Path, scenario: Scenario) -> None:
-    """The Node chaincode as the toy, and a toy of this process, which it may call, as `inner`."""
+def run_served(folder: Path, scenario: Scenario, seconds_max: float = 20) -> None:
+    """The Node chaincode as the toy, and a toy of this process, which it may call, as `inner`.
+
+    `seconds_max` is what the peers grant for an answer.
+    """
 
     async def play() -> None:
         port = free_port()
         async with asyncio.timeout(SECONDS_MAX), chaincode(port):
-            external = External(Endpoint(f"127.0.0.1:{port}", PACKAGE_ID, execute_seconds_max=1))
+            external = External(Endpoint(f"127.0.0.1:{port}", PACKAGE_ID, execute_seconds_max=seconds_max))
             chaincodes: dict[str, Chaincode | Service] = {TOY: external, "inner": Toy()}
             async with external, Network.opened(folder, TOPOLOGY, chaincodes, [DEFINITION, INNER]) as network:
                 administrator = connect(network, folder, "north", "administrator", chaincode=LIFECYCLE)
@@ -267,4 +270,4 @@ def test_what_goes_wrong_fails_its_transaction_only(folder: Path) -> None:
         with pytest.raises(EvaluateFailed, match="cannot be reached"):
             await text(north, "Get", "k")
 
-    run_served(folder, scenario)
+    run_served(folder, scenario, seconds_max=1)

@@ -61,16 +61,28 @@ def required_policies(
 
 def _policies(written: Written, definition: ChaincodeDefinition | None, state: KeyMetadata) -> set[Policy]:
     own = _own(definition)
-    collections = {one.name: one.endorsement_policy or own for one in (definition.collections if definition else ())}
-    used = {name: hashes for name, hashes in written.collections.items() if hashes}
-    if written.namespace not in state.keyed_namespaces:
-        return {*([own] if written.keys else ()), *(collections.get(name, own) for name in used)}
-    public = [state.metadata_of(state_key(written.namespace, key)) for key in written.keys]
-    found = {_key_policy(encoded) or own for encoded in public}
-    for name, hashes in used.items():
-        private = [state.hashed_metadata_of(hashed_key(written.namespace, name, one)) for one in hashes]
-        found |= {_key_policy(encoded) or collections.get(name, own) for encoded in private}
+    keyed = written.namespace in state.keyed_namespaces
+    found: set[Policy] = set()
+    if keyed:
+        public = [state.metadata_of(state_key(written.namespace, key)) for key in written.keys]
+        found = {_key_policy(encoded) or own for encoded in public}
+    elif written.keys:
+        found.add(own)
+    for name, hashes in written.collections.items():
+        of_collection = _of_collection(name, definition) or own
+        if keyed:
+            private = [state.hashed_metadata_of(hashed_key(written.namespace, name, one)) for one in hashes]
+            found |= {_key_policy(encoded) or of_collection for encoded in private}
+        elif hashes:
+            found.add(of_collection)
     return found
+
+
+def _of_collection(name: str, definition: ChaincodeDefinition | None) -> Policy:
+    for one in definition.collections if definition else ():
+        if one.name == name:
+            return one.endorsement_policy
+    return None
 
 
 def _key_policy(metadata: bytes | None) -> Policy:

@@ -25,6 +25,7 @@ from healthchain.wire.transaction import Endorsement
 
 FAILED = "failed to endorse transaction, see attached details for more info"
 TOO_FEW = "failed to collect enough transaction endorsements, see attached details for more info"
+CHANNELS: set[Policy] = {None}
 NO_LAYOUT = (
     "no combination of peers, of the collections' members if there is private data, satisfies the endorsement policies:"
     " name the endorsing organisations"
@@ -114,31 +115,36 @@ class Endorsing:
         written = [_written(name, one) for name, one in first.namespaces.items()]
         required = required_policies(call.proposal.chaincode, written, ledger.definitions, ledger)
         left = [one for one in left if self._holds(one, first.private)]
-        while not self._satisfied(required, call.endorsers):
+        while True:
             layout = self._layout(required, call.endorsers, left)
-            if not layout:
+            if layout is None:
                 raise call.failed() if call.details else GatewayError(Status.FAILED_PRECONDITION, NO_LAYOUT)
+            failed = len(call.details)
             await self._ask(call, layout)
+            if len(call.details) == failed:
+                return
             left = [one for one in left if one not in layout]
 
-    def _layout(self, required: Collection[Policy], endorsers: Sequence[Peer], left: Sequence[Peer]) -> list[Peer]:
-        """As few of those left, in their order, as satisfy the policies with those that have endorsed; [] if none."""
+    def _layout(
+        self, required: Collection[Policy], endorsers: Sequence[Peer], left: Sequence[Peer]
+    ) -> list[Peer] | None:
+        """As few of those left, in their order, as satisfy the policies with those that endorsed; None if none do."""
+        satisfied = self._own.ledger.channel.endorsement_satisfied
+        signers = [one.member for one in endorsers if one.member is not None]
         layout: list[Peer] = []
         for one in left:
-            layout.append(one)
-            if self._satisfied(required, [*endorsers, *layout]):
+            if all(satisfied(policy, signers) for policy in required):
                 break
-        else:
-            return []
-        for one in layout[:-1]:
-            others = [other for other in layout if other is not one]
-            if self._satisfied(required, [*endorsers, *others]):
-                layout = others
+            if one.member is not None:
+                layout.append(one)
+                signers.append(one.member)
+        if not all(satisfied(policy, signers) for policy in required):
+            return None
+        for one in layout if required != CHANNELS else ():  # of which each counts as much as another
+            others = [signer for signer in signers if signer is not one.member]
+            if all(satisfied(policy, others) for policy in required):
+                layout, signers = [other for other in layout if other is not one], others
         return layout
-
-    def _satisfied(self, required: Collection[Policy], endorsers: Sequence[Peer]) -> bool:
-        members = [one.member for one in endorsers if one.member is not None]
-        return all(self._own.ledger.channel.endorsement_satisfied(policy, members) for policy in required)
 
     async def _ask(self, call: _Call, peers: Sequence[Peer]) -> None:
         """All at once where the chaincode is a service, which takes its time; else one after another on this thread.

@@ -108,10 +108,9 @@ def _encode_namespace(name: str, content: NamespaceSet, private: PrivateParts) -
         reads=[_read(key, content.reads[key]) for key in sorted(content.reads)],
         range_queries_info=[_range(query) for query in _distinct(content.ranges)],
         writes=[_write(key, content.writes[key]) for key in sorted(content.writes)],
-        metadata_writes=[
-            KVMetadataWrite(key=key, entries=_entries(content.metadata[key])) for key in sorted(content.metadata)
-        ],
     )
+    for key in sorted(content.metadata) if content.metadata else ():
+        public.metadata_writes.add(key=key, entries=_entries(content.metadata[key]))
     return rwset_pb2.NsReadWriteSet(
         namespace=name,
         rwset=public.SerializeToString(),
@@ -131,13 +130,9 @@ def _encode_collection(
             for key in sorted(content.reads)
         ],
         hashed_writes=[_hashed_write(content.writes[key]) for key in sorted(content.writes)],
-        metadata_writes=[
-            kv_rwset_pb2.KVMetadataWriteHash(
-                key_hash=sha256(key.encode()).digest(), entries=_entries(content.metadata[key])
-            )
-            for key in sorted(content.metadata)
-        ],
     )
+    for key in sorted(content.metadata) if content.metadata else ():
+        hashed.metadata_writes.add(key_hash=sha256(key.encode()).digest(), entries=_entries(content.metadata[key]))
     return rwset_pb2.CollectionHashedReadWriteSet(
         collection_name=name,
         hashed_rwset=hashed.SerializeToString(),
