@@ -5,13 +5,14 @@ The rules are those of Fabric's core/common/validation/statebased; tests/fabric 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from fabric_protos.ledger.rwset import rwset_pb2
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -25,8 +26,9 @@ from healthchain.ledger.state import TABLES
 from healthchain.wire.codes import Code
 from healthchain.wire.lifecycle import LIFECYCLE, ChaincodeDefinition, Collection
 from healthchain.wire.policy_text import read_policy
-from healthchain.wire.rwset import Version
+from healthchain.wire.rwset import NamespaceSet, Version, encode_public
 
+from . import chain_builder
 from .chain_builder import COLLECTION, TOY, Consortium, Transaction, simulate
 
 VALID, FAILURE = Code.VALID, Code.ENDORSEMENT_POLICY_FAILURE
@@ -295,6 +297,22 @@ def test_what_decides_on_members_has_no_policies_of_single_keys(
         assert consortium.commit(ledger, [consortium.define(ledger, contract)]) == [VALID]
     keyed_row = consortium.transaction(ledger, lambda stub: run(stub, keyed(K3).steps), chaincode=name)
     assert consortium.commit(ledger, [keyed_row]) == [Code.ILLEGAL_WRITESET]
+
+
+def test_a_collection_that_is_there_twice_hides_no_key(
+    consortium: Consortium, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Honest endorsers make none; Fabric looks at every one (statebased/v20.go)."""
+
+    def twice(namespaces: Mapping[str, NamespaceSet]) -> bytes:
+        results = rwset_pb2.TxReadWriteSet.FromString(encode_public(namespaces))
+        results.ns_rwset[0].collection_hashed_rwset.add(collection_name=COLLECTION)
+        return results.SerializeToString()
+
+    assert consortium.commit(ledger, [made(consortium, ledger, keyed(K3, COLLECTION))]) == [VALID]
+    monkeypatch.setattr(chain_builder, "encode_public", twice)
+    codes = consortium.commit(ledger, [made(consortium, ledger, Call([P_PUT], one)) for one in (MAJORITY, THREE)])
+    assert codes == [FAILURE, VALID]
 
 
 def test_chaincodes_without_metadata_have_none_looked_up(consortium: Consortium, ledger: Ledger) -> None:

@@ -257,11 +257,8 @@ def _metadata_written(namespace: NamespaceAction) -> bool:
 
 
 def _written(namespace: NamespaceAction) -> Written:
-    return Written(
-        namespace.name,
-        [key for key, _ in (*namespace.writes, *namespace.metadata)],
-        {
-            one.name: [*(write.key_hash for write in one.writes), *(key for key, _ in one.metadata)]
-            for one in namespace.collections
-        },
-    )
+    """A collection that is there twice counts as a whole."""
+    hashes: dict[str, list[bytes]] = {one.name: [] for one in namespace.collections}
+    for one in namespace.collections:
+        hashes[one.name] += [*(write.key_hash for write in one.writes), *(key for key, _ in one.metadata)]
+    return Written(namespace.name, [key for key, _ in (*namespace.writes, *namespace.metadata)], hashes)
