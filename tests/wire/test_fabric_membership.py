@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 from fabric_protos.common import common_pb2, configuration_pb2, policies_pb2
 from fabric_protos.common.configtx_pb2 import Config
+from fabric_protos.msp import msp_config_pb2
 from fabric_protos.orderer import configuration_pb2 as orderer_pb2
 from fabric_protos.orderer.etcdraft import configuration_pb2 as raft_pb2
 
@@ -24,6 +25,7 @@ from healthchain.fabric.membership import (
     members_of,
     require_usable,
     signatures,
+    split_address,
     with_member,
     without_member,
 )
@@ -168,6 +170,30 @@ def test_certificates_and_addresses_that_would_not_do(made: Made) -> None:
             require_usable(made.config, island, broken, at(made.island))
     with pytest.raises(BadInput, match="is not an orderer's"):
         require_usable(made.config, island, peer.serialized[peer.serialized.index(b"-----") :], at(made.island))
+
+
+def test_a_tls_certificate_is_read_by_fabric_as_it_was_by_us(made: Made) -> None:
+    """Go takes the first block whatever it is, this library the first certificate: SmartBFT's orderers would end."""
+    island, certificate, usual = member(made.island), made.island.orderer_certificate(), at(made.island)
+    junk = b"-----BEGIN JUNK-----\nAAAA\n-----END JUNK-----\n"
+    tls = usual.orderer_tls
+    for pem in (junk + tls, tls + junk, tls + tls, b"a text\n" + tls, tls.replace(b"\n", b"\n\n"), b""):
+        with pytest.raises(BadInput, match="one certificate in PEM, and nothing"):
+            require_usable(made.config, island, certificate, replace(usual, orderer_tls=pem))
+
+
+def test_nobody_takes_another_s_orderer_by_naming_its_authority(made: Made) -> None:
+    config = msp_config_pb2.FabricMSPConfig.FromString(made.island.msp_config())
+    config.tls_root_certs.append(made.founders[CLINIC].tls_authority())
+    greedy = Organization(made.island.msp_id, made.island.msp_id, config.SerializeToString())
+    with pytest.raises(BadInput, match=r"authority for TLS .* is CityClinicMSP's"):
+        require_usable(made.config, greedy, made.island.orderer_certificate(), at(made.island))
+
+
+@pytest.mark.parametrize("host", ["a b", "a\nb", "\x1b[2J", "ü", "-a", "a" * 300, ""])
+def test_an_address_has_nothing_in_it_that_a_terminal_or_an_orderer_reads_otherwise(host: str) -> None:
+    with pytest.raises(BadInput, match="HOST:PORT"):
+        split_address(f"{host}:7050")
 
 
 def test_a_majority_s_administrators_sign_each_once(made: Made) -> None:

@@ -7,6 +7,7 @@ Fabric's default would let it (`guard`). Source: Fabric common/channelconfig/{ap
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import sha256
@@ -29,13 +30,14 @@ from healthchain.fabric.consenters import (
 from healthchain.identity.keys import signature_holds
 from healthchain.identity.msp import MSP, IdentityRefused, MSPMalformed, MSPs, Role
 from healthchain.identity.policy import majority
-from healthchain.identity.tls import is_tls_certificate_of, tls_authorities
+from healthchain.identity.tls import is_one_certificate, is_tls_certificate_of, tls_authorities, tls_authority_keys
 from healthchain.wire.channel import Organization, organization_group
 
 APPLICATION, ORDERER = "Application", "Orderer"
 MSP_VALUE, ANCHOR_PEERS, ENDPOINTS = "MSP", "AnchorPeers", "Endpoints"
 VOTED = "/Channel/Application/Admins"
 """A majority of the members' administrators."""
+_HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,19 +115,25 @@ def addresses_of(config: Config, msp_id: str) -> NodeAddresses:
 
 
 def require_usable(config: Config, member: Organization, certificate: bytes, at: NodeAddresses) -> None:
-    """Raises BadInput for certificates that are not the member's, or an address that another member has.
+    """Raises BadInput for certificates that are not the member's, or an address or authority that another member has.
 
-    SmartBFT's orderers take a consenter whose certificate is none, and then end, all of them and for good.
+    SmartBFT's orderers take a consenter whose certificate is none, and then end, all of them and for good. Under Raft
+    an orderer is known by the authority of its TLS certificate: whoever named another's would take its place.
     """
     if at.orderer:
+        if not is_one_certificate(at.orderer_tls):
+            raise BadInput("the orderer's TLS certificate must be one certificate in PEM, and nothing else")
         if certificate or names_identities(config.channel_group.groups[ORDERER]):
             _require_orderer(member.msp_config, certificate)
         if not is_tls_certificate_of(member.msp_config, at.orderer_tls):
             raise BadInput("the orderer's TLS certificate was not issued by the authority that the members voted on")
-    for other in members_of(config):
+    own = tls_authority_keys(member.msp_config)
+    for other in (one for one in members_of(config) if one != member.msp_id):
         taken = addresses_of(config, other)
-        if other != member.msp_id and {at.peer, at.orderer} & ({taken.peer, taken.orderer} - {""}):
+        if {at.peer, at.orderer} & ({taken.peer, taken.orderer} - {""}):
             raise BadInput(f"{other} has one of these addresses already")
+        if own & tls_authority_keys(member_msp(config, other)):
+            raise BadInput(f"an authority for TLS in the member's MSP configuration is {other}'s: its orderer would go")
 
 
 def _require_orderer(msp_config: bytes, certificate: bytes) -> None:
@@ -189,8 +197,8 @@ def signatures(config: Config, envelope: ConfigUpdateEnvelope) -> Signatures:
 def split_address(address: str) -> tuple[str, int]:
     """Raises BadInput."""
     host, _, port = address.rpartition(":")
-    if not host or not port.isascii() or not port.isdecimal() or not 0 < int(port) < 65536:
-        raise BadInput("an address must be HOST:PORT, with a port from 1 to 65535")
+    if not _HOST.fullmatch(host) or not port.isascii() or not port.isdecimal() or not 0 < int(port) < 65536:
+        raise BadInput("an address must be HOST:PORT, a name or IPv4 address with a port from 1 to 65535")
     return host, int(port)
 
 

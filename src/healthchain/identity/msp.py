@@ -150,7 +150,7 @@ class MSP:
         """
         try:
             with _no_later_refusal():
-                return self._validated(_one_certificate(pem))
+                return self._validated(one_certificate(pem))
         except UNREADABLE:
             raise IdentityRefused("the certificate does not decode") from None
 
@@ -255,7 +255,7 @@ def claimed_identity(creator: bytes) -> Identity:
     try:
         with _no_later_refusal():
             serialized = identities_pb2.SerializedIdentity.FromString(creator)
-            return Identity(serialized.mspid, _one_certificate(serialized.id_bytes))
+            return Identity(serialized.mspid, one_certificate(serialized.id_bytes))
     except (DecodeError, *UNREADABLE):
         raise IdentityRefused("the creator does not decode: send a Fabric SerializedIdentity") from None
 
@@ -315,7 +315,8 @@ def _require_supported(config: msp_config_pb2.FabricMSPConfig) -> None:
         raise MSPMalformed("an MSP can require no further OUs, and no other hash than SHA2")
 
 
-def _one_certificate(pem: bytes) -> x509.Certificate:
+def one_certificate(pem: bytes) -> x509.Certificate:
+    """Raises IdentityRefused, or one of UNREADABLE."""
     stripped = pem.strip(b"\r\n")
     begin, end = b"-----BEGIN CERTIFICATE-----", b"-----END CERTIFICATE-----"
     blocks = stripped.count(b"-----BEGIN"), stripped.count(b"-----END")

@@ -6,26 +6,48 @@ Source: Fabric msp/mspimplsetup.go (setupTLSCAs). Expiry is not looked at: a new
 from __future__ import annotations
 
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from fabric_protos.msp import msp_config_pb2
 from google.protobuf.message import DecodeError
 
-from healthchain.identity.msp import UNREADABLE
+from healthchain.identity.msp import UNREADABLE, IdentityRefused, one_certificate
 
 
 def is_tls_certificate_of(msp_config: bytes, certificate: bytes) -> bool:
     """Whether an authority for TLS in pb(FabricMSPConfig) issued this certificate, in PEM."""
     try:
-        config = msp_config_pb2.FabricMSPConfig.FromString(msp_config)
         leaf = x509.load_pem_x509_certificate(certificate)
-        authorities = [*config.tls_root_certs, *config.tls_intermediate_certs]
-        return any(_issued(leaf, x509.load_pem_x509_certificate(one)) for one in authorities)
+        return any(_issued(leaf, one) for one in _authorities(msp_config))
     except (DecodeError, *UNREADABLE):
         return False
+
+
+def is_one_certificate(pem: bytes) -> bool:
+    """And nothing else: where there are several blocks, this library and Fabric's take different ones."""
+    try:
+        encoded = one_certificate(pem).public_bytes(Encoding.PEM)
+    except (IdentityRefused, *UNREADABLE):
+        return False
+    return pem.strip(b"\n") == encoded.strip(b"\n")
+
+
+def tls_authority_keys(msp_config: bytes) -> frozenset[bytes]:
+    """Public keys in DER: equal however they are certified. None of a configuration that does not decode."""
+    try:
+        keys = [one.public_key() for one in _authorities(msp_config)]
+        return frozenset(one.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo) for one in keys)
+    except (DecodeError, *UNREADABLE):
+        return frozenset()
 
 
 def tls_authorities(msp_config: bytes) -> bytes:
     """All of them, in PEM, one after the other."""
     return b"".join(msp_config_pb2.FabricMSPConfig.FromString(msp_config).tls_root_certs)
+
+
+def _authorities(msp_config: bytes) -> list[x509.Certificate]:
+    config = msp_config_pb2.FabricMSPConfig.FromString(msp_config)
+    return [x509.load_pem_x509_certificate(one) for one in (*config.tls_root_certs, *config.tls_intermediate_certs)]
 
 
 def _issued(leaf: x509.Certificate, authority: x509.Certificate) -> bool:
