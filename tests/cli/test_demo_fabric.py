@@ -20,7 +20,7 @@ from .program import Program, process, start
 from .test_fabric import programs
 from .transcripts import assert_told, masked, transcript
 
-SECONDS_MAX = 300
+SECONDS_MAX = 600
 PORTS = {"raft": "22051", "bft": "23051"}
 ENDING = "mutual-insurance"
 
