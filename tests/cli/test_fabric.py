@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import shutil
@@ -12,7 +13,11 @@ from typing import Any
 
 import pytest
 
+from healthchain.app.fabric import local
 from healthchain.app.scenarios.records import sample_files
+from healthchain.config import DEFAULT
+from healthchain.fabric.approving import Approval
+from healthchain.fabric.nodes import Consensus, Settings
 
 from .program import Ended, process
 
@@ -92,3 +97,31 @@ def test_a_record_s_life_with_nodes_that_end_in_its_middle(network: Network) -> 
     assert not any(network.running())
     network.done("fabric", "up", "--bin", found)
     assert len(network.done("patients", *HOSPITAL)["patients"]) == 2
+
+
+@pytest.mark.fabric
+def test_up_goes_on_where_all_have_approved_and_nobody_committed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = programs()
+    if found is None or not (found / "orderer").is_file():
+        pytest.skip("neither FABRIC_BIN nor PATH has Fabric's orderer, peer and osnadmin")
+    folder = tmp_path / "consortium"
+    local.init(folder, DEFAULT, Settings(Consensus.BFT, 19051))
+    try:
+        monkeypatch.setattr(Approval, "commit", interrupted)
+        with pytest.raises(Interrupted):
+            asyncio.run(local.up(folder, found, print))
+        monkeypatch.undo()
+        asyncio.run(local.up(folder, found, print))
+        assert all(one.running for one in local.status(folder))
+    finally:
+        local.down(folder)
+
+
+class Interrupted(Exception):
+    """As by Ctrl-C."""
+
+
+async def interrupted(*_: object) -> None:
+    raise Interrupted

@@ -46,6 +46,12 @@ class FolderTaken(BadInput):
 class NotEmbedded(BadInput):
     """What was asked for is in the ledgers of the embedded network, which is not what runs here."""
 
+    def __init__(self) -> None:
+        super().__init__(
+            "this consortium runs on Fabric, and this command is for the embedded network's own ledgers:"
+            " see `healthchain fabric --help`"
+        )
+
 
 class Consortium:
     """Open with `opened`. Organisations and users go by the names of the topology, patients by their pseudonyms."""
@@ -64,7 +70,7 @@ class Consortium:
     def network(self) -> Network:
         """The embedded network. Raises NotEmbedded."""
         if self._network is None:
-            raise NotEmbedded("this consortium runs on Fabric, whose ledgers are its peers': ask those")
+            raise NotEmbedded
         return self._network
 
     def keyring(self, organisation: str) -> Keyring:
@@ -262,6 +268,8 @@ async def initialise(folder: Path, topology: Topology) -> None:
 
 def _prepared(folder: Path, topology: Topology) -> bool:
     """Whether credentials and block 0 were there already; they are now."""
+    if is_fabric(folder):
+        raise FolderTaken("there is a Fabric network in this folder already: choose another folder")
     if (folder / GENESIS).exists():
         if stored_topology(folder) != topology:
             raise FolderTaken("there is a network of another topology in this folder: choose another folder")

@@ -10,9 +10,10 @@ from pathlib import Path
 
 from fabric_protos.common import common_pb2
 
-from healthchain.app.consortium import stored_topology
+from healthchain.app.consortium import NotEmbedded, stored_topology
 from healthchain.config import Topology
 from healthchain.errors import HealthChainError
+from healthchain.fabric.nodes import is_fabric
 from healthchain.ledger import fsck
 from healthchain.ledger.channel import Channel
 from healthchain.ledger.ledger import Ledger
@@ -48,7 +49,9 @@ class Verification:
 
 
 def verify(folder: Path, progress: Progress = lambda organisation, block: None) -> Verification:
-    """Raises FolderInUse or GenesisMissing; everything else that is wrong is a finding."""
+    """Raises FolderInUse, GenesisMissing or NotEmbedded; everything else that is wrong is a finding."""
+    if is_fabric(folder):
+        raise NotEmbedded
     started = time.monotonic()
     topology = stored_topology(folder)
     with folder_lock(folder):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from healthchain.fabric.nodes import FabricFailed, Member
@@ -24,20 +25,29 @@ class NotOrdered(FabricFailed):
 
 @dataclass(frozen=True, slots=True)
 class Approval:
-    """Of `definition` by `own`; the file `collections` is as `deploying.write_collections` leaves it."""
+    """Of `definition` by `own`; the file `collections` is as `deploying.write_collections` leaves it.
+
+    What is to be ordered goes to the orderer of `through`, or to the own one.
+    """
 
     tools: Tools
     own: Member
     channel: str
     definition: ChaincodeDefinition
     collections: Path
+    through: Member | None = None
 
-    async def approve(self, package_id: str) -> None:
+    async def approve(self, package_id: str, seconds_max: float = LEADER_S_MAX) -> None:
         """Unless it was approved so before, with this package. Raises NotOrdered or FabricFailed."""
+        await eventually(partial(self._approve, package_id), seconds_max=seconds_max)
+
+    async def _approve(self, package_id: str) -> None:
+        """Looks each time: what was not seen in a block in time may be in one now, and Fabric refuses it twice."""
         if package_id in await self._approved() and self.own.msp_id not in await self.lacking():
             return
-        approving = self._lifecycle("approveformyorg", *self._orderer(), *self._terms(), "--package-id", package_id)
-        await eventually(lambda: self._ordered(approving), seconds_max=LEADER_S_MAX)
+        await self._ordered(
+            self._lifecycle("approveformyorg", *self._orderer(), *self._terms(), "--package-id", package_id)
+        )
 
     async def lacking(self) -> list[str]:
         """The MSP ids of those who have not approved it; nobody once it is committed. Raises FabricFailed."""
@@ -83,4 +93,5 @@ class Approval:
         return (*numbers, "--collections-config", str(self.collections))
 
     def _orderer(self) -> tuple[str, ...]:
-        return ("-o", self.own.orderer, "--tls", "--cafile", str(self.own.tls_root))
+        through = self.through or self.own
+        return ("-o", through.orderer, "--tls", "--cafile", str(through.tls_root))

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from healthchain.client.errors import EvaluateFailed
 from healthchain.client.gateway import Connection
+from healthchain.fabric.approving import Approval
 from healthchain.fabric.nodes import FabricFailed, Member
 from healthchain.fabric.tools import Tools, eventually
 from healthchain.wire.lifecycle import (
@@ -23,6 +24,7 @@ from healthchain.wire.lifecycle import (
     query_arguments,
 )
 
+LEADER_S_MAX = 45.0  # until orderers that were just started have one
 JOINED = "Status: 20"  # osnadmin's, for HTTP 200 and 201
 
 
@@ -67,24 +69,16 @@ async def agree(
     package_ids: Sequence[str],
     collections: Path,
 ) -> None:
-    """Approve for each organisation and commit; `collections` is as `write_collections` leaves it.
+    """Approve for each organisation that has not, and commit; `collections` is as `write_collections` leaves it.
 
     Raises FabricFailed.
     """
-    first = Tools(programs, members[0])
-    scope = ("-C", channel, "-n", definition.name)
-    terms = ("-v", definition.version, "--sequence", str(definition.sequence), "--collections-config", str(collections))
-    orderer = ("-o", members[0].orderer, "--tls", "--cafile", str(members[0].tls_root))
-    approving = ("lifecycle", "chaincode", "approveformyorg", *orderer, *scope, *terms)
-    for one, package_id in zip(members, package_ids, strict=True):
-        tools = Tools(programs, one)
-
-        async def approved(tools: Tools = tools, package_id: str = package_id) -> str:
-            return await tools.peer(*approving, "--package-id", package_id)
-
-        await eventually(approved)  # until the orderers have a leader
-    peers = [part for one in members for part in ("--peerAddresses", one.peer, "--tlsRootCertFiles", str(one.tls_root))]
-    await first.peer("lifecycle", "chaincode", "commit", *orderer, *scope, *terms, *peers)
+    agreeing = [
+        Approval(Tools(programs, one), one, channel, definition, collections, through=members[0]) for one in members
+    ]
+    for one, package_id in zip(agreeing, package_ids, strict=True):
+        await one.approve(package_id, LEADER_S_MAX)
+    await agreeing[0].commit(members)
 
 
 async def in_force(connection: Connection, chaincode: str) -> ChaincodeDefinition | None:

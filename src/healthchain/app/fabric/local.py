@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime
 import os
+import socket
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -23,11 +24,12 @@ from healthchain.app.consortium import (
 )
 from healthchain.client.errors import EndorseFailed, EvaluateFailed
 from healthchain.config import CHAINCODE, Topology, write_topology
-from healthchain.errors import Refused
+from healthchain.errors import BadInput, Refused
 from healthchain.fabric import deploying, nodes, processes
 from healthchain.fabric.approving import Approval
 from healthchain.fabric.channel import fabric_block
 from healthchain.fabric.configs import write_configs
+from healthchain.fabric.hosts import host_and_port
 from healthchain.fabric.nodes import Member, Settings
 from healthchain.fabric.package import write_builder, write_package
 from healthchain.fabric.tools import Tools, eventually
@@ -37,7 +39,7 @@ from healthchain.records.keyring import Keyring
 from healthchain.wire.channel import read_organizations
 from healthchain.wire.lifecycle import ChaincodeDefinition
 
-GOSSIP_S_MAX = 60.0
+GOSSIP_S_MAX, CONNECT_S_MAX = 60.0, 1.0
 ORDERER, PEER, SERVICE = "orderer", "peer", "chaincode"
 NODES = (PEER, SERVICE, ORDERER)  # in the order in which they end
 Say = Callable[[str], None]
@@ -73,10 +75,11 @@ async def up(folder: Path, programs: Path, say: Say) -> None:
     """
     nodes.require_programs(programs)
     folder, programs = nodes.absolute(folder), nodes.absolute(programs)
+    _require_free_ports(folder)
     try:
         await _up(folder, programs, say)
     except nodes.FabricFailed as failed:
-        gone = [f"{one.organisation}'s {one.node}" for one in status(folder) if not one.running]
+        gone = [f"{one.name}'s {node}" for one in _members(folder) for node in NODES if _has_ended(one, node)]
         if not gone:
             raise
         log = folder / nodes.FOLDER / "ORGANISATION" / "NODE.log"
@@ -132,9 +135,7 @@ def _founders(folder: Path) -> set[str]:
 
 def down(folder: Path) -> int:
     """How many processes of this network ended. Raises BadInput."""
-    settings = nodes.read_settings(folder)
-    nodes.require_all_here(settings)
-    members = nodes.members(folder, stored_topology(folder), settings)
+    members = _members(folder)
     return processes.stop([_pid_file(one, node) for node in NODES for one in members])
 
 
@@ -146,13 +147,48 @@ def end(folder: Path, organisation: str) -> int:
 
 def status(folder: Path) -> list[NodeStatus]:
     """Raises BadInput."""
-    settings = nodes.read_settings(folder)
-    nodes.require_all_here(settings)
     return [
         NodeStatus(one.name, node, address, processes.running(_pid_file(one, node)) is not None)
-        for one in nodes.members(folder, stored_topology(folder), settings)
+        for one in _members(folder)
         for node, address in ((PEER, one.peer), (ORDERER, one.orderer), (SERVICE, one.chaincode))
     ]
+
+
+def _members(folder: Path) -> list[Member]:
+    """Raises BadInput."""
+    settings = nodes.read_settings(folder)
+    nodes.require_all_here(settings)
+    return nodes.members(folder, stored_topology(folder), settings)
+
+
+def _require_free_ports(folder: Path) -> None:
+    """Of nodes that do not run yet. Raises BadInput, which names what is taken."""
+    for one in _members(folder):
+        for node, addresses in (
+            (PEER, (one.peer, one.nodes.callback)),
+            (ORDERER, (one.orderer, one.orderer_admin)),
+            (SERVICE, (one.chaincode,)),
+        ):
+            if processes.running(_pid_file(one, node)) is not None:
+                continue
+            for address in filter(_listens, addresses):
+                raise BadInput(
+                    f"{address}, which {one.name}'s {node} needs, is taken: end what listens there, or make the network"
+                    " in a new folder with another --base-port"
+                )
+
+
+def _listens(address: str) -> bool:
+    """Whether somebody takes connections at this HOST:PORT of this machine."""
+    with suppress(OSError), socket.create_connection(host_and_port(address), timeout=CONNECT_S_MAX):
+        return True
+    return False
+
+
+def _has_ended(member: Member, node: str) -> bool:
+    """Whether it was started, and does not run any more."""
+    pid_file = _pid_file(member, node)
+    return pid_file.exists() and processes.running(pid_file) is None
 
 
 async def knows_others(consortium: Consortium, organisation: str) -> None:

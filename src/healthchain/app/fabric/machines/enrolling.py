@@ -84,7 +84,10 @@ def own_network(folder: Path) -> tuple[Topology, Settings]:
     """Raises BadInput for a folder that is not one organisation's among several."""
     topology, settings = stored_topology(folder), nodes.read_settings(folder)
     if not settings.organisation:
-        raise BadInput("this folder is of a whole network on one machine: `healthchain fabric export` makes others")
+        raise BadInput(
+            "this folder is of a whole network on one machine, which `healthchain fabric up` runs: for several"
+            " machines, make their folders with `healthchain fabric export`"
+        )
     return topology, settings
 
 
