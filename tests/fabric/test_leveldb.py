@@ -18,10 +18,11 @@ from pathlib import Path
 import pytest
 
 from healthchain.errors import BadInput
-from healthchain.fabric.leveldb import database, journal
+from healthchain.fabric.leveldb import database, journal, manifest
 from healthchain.fabric.leveldb.entries import Entry, deletions, in_journal, in_table
 from healthchain.fabric.leveldb.manifest import CURRENT, read_manifest
 from healthchain.fabric.leveldb.snappy import decompressed
+from healthchain.ledger.segments import sync_folder
 
 MADE = Path(__file__).parent / "goleveldb"
 
@@ -139,6 +140,51 @@ def test_no_damage_to_a_table_is_another_error() -> None:
                 damaged[chance.randrange(len(damaged))] = chance.randrange(256)
         with contextlib.suppress(BadInput):
             assert sum(1 for _ in in_table(bytes(damaged))) <= 10_000
+
+
+def test_no_damage_to_a_journal_is_another_error() -> None:
+    content, chance = (MADE / "000003.log").read_bytes(), random.Random(7)  # noqa: S311
+    for _ in range(300):
+        damaged = bytearray(content)
+        damaged[chance.randrange(len(damaged))] = chance.randrange(256)
+        with contextlib.suppress(BadInput):
+            assert sum(1 for _ in in_journal(bytes(damaged))) <= 10_000
+
+
+def test_no_damaged_number_goes_into_what_goleveldb_reads(folder: Path) -> None:
+    """It ends at a number that is too high: the peer would never start again."""
+    content = bytearray((folder / "000003.log").read_bytes())
+    content[journal.HEADER.size + 7] = 1  # the highest byte of the first batch's
+    (folder / "000003.log").write_bytes(content)
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    with pytest.raises(BadInput, match=r"journal .* is damaged"):
+        database.merge_at_next_start(folder)
+    assert {path: path.read_bytes() for path in folder.iterdir() if path.name != database.LOCK} == before
+
+
+def test_other_files_are_none_of_the_database_s(folder: Path) -> None:
+    (folder / "old.log").write_bytes(b"")
+    assert live(folder) == NOW
+
+
+def test_the_journals_new_names_are_durable_before_the_manifest_needs_them(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[str] = []
+
+    def noted(kind: str, act: Callable[..., object]) -> Callable[..., object]:
+        def acting(*arguments: object) -> object:
+            done.append(kind)
+            return act(*arguments)
+
+        return acting
+
+    monkeypatch.setattr(Path, "rename", noted("rename", Path.rename))
+    monkeypatch.setattr(Path, "replace", noted("replace", Path.replace))
+    for module in (database, manifest):
+        monkeypatch.setattr(module, "sync_folder", noted("sync", sync_folder))
+    database.merge_at_next_start(folder)
+    assert done == ["rename", *["replace"] * 5, "sync", "replace", "sync", "replace", "sync"]
 
 
 def test_files_that_a_peer_is_writing_are_not_taken_for_damage(folder: Path) -> None:

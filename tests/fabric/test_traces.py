@@ -15,7 +15,7 @@ from fabric_protos.ledger.rwset.kvrwset import kv_rwset_pb2
 from healthchain.errors import BadInput
 from healthchain.fabric.leveldb import journal
 from healthchain.fabric.leveldb.entries import BATCH_HEADER, DELETED, PUT
-from healthchain.fabric.leveldb.manifest import Manifest, write_manifest
+from healthchain.fabric.leveldb.manifest import CURRENT, Manifest, write_manifest
 from healthchain.fabric.leveldb.numbers import encoded_string
 from healthchain.fabric.traces import PRIVATE_DATA, STATE, STORES, TRANSIENT, merge_at_next_start, traces
 
@@ -115,5 +115,10 @@ def test_asking_for_the_merge_loses_nothing(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_is_no_peer_s_is_said_to_be(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="no ledger of a Fabric peer"):
-        traces(tmp_path)
+    lay_out(tmp_path, {})
+    (tmp_path / TRANSIENT / CURRENT).unlink()
+    before = sorted(tmp_path.rglob("*"))
+    for ask in (traces, merge_at_next_start):
+        with pytest.raises(BadInput, match="no ledger of a Fabric peer"):
+            ask(tmp_path)
+    assert sorted(tmp_path.rglob("*")) == before

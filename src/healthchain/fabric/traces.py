@@ -54,8 +54,7 @@ def traces(ledger: Path) -> Traces:
 
     Raises BadInput for a folder that is none, or damaged, and Changing for one that is written to all the time.
     """
-    if not all((ledger / store / CURRENT).exists() for store in STORES):
-        raise BadInput("there is no ledger of a Fabric peer in this folder: name the folder that its peer has it in")
+    _require_ledger(ledger)
     for _ in range(ATTEMPTS - 1):
         with suppress(database.Changing):
             return _traces(ledger)
@@ -64,8 +63,14 @@ def traces(ledger: Path) -> Traces:
 
 def merge_at_next_start(ledger: Path) -> None:
     """Of a peer that does not run: what is dead by now is gone soon after it was started. Raises BadInput."""
+    _require_ledger(ledger)
     for store in STORES:
         database.merge_at_next_start(ledger / store)
+
+
+def _require_ledger(ledger: Path) -> None:
+    if not all((ledger / store / CURRENT).exists() for store in STORES):
+        raise BadInput("there is no ledger of a Fabric peer in this folder: name the folder that its peer has it in")
 
 
 def _traces(ledger: Path) -> Traces:

@@ -13,9 +13,11 @@ from healthchain.fabric.leveldb import journal
 from healthchain.fabric.leveldb.entries import Entry, deletions, in_journal, in_table
 from healthchain.fabric.leveldb.manifest import Manifest, read_manifest, write_manifest
 from healthchain.identity.folders import write_private
+from healthchain.ledger.segments import sync_folder
 
 TABLE, JOURNAL, LOCK = ".ldb", ".log", "LOCK"
 FIRST_KEY, LAST_KEY = b"\0", b"\xff" * 8  # no peer's: theirs begin with a channel's name
+SEQUENCE_MAX = (1 << 56) - 1  # goleveldb ends at a higher one (key.go, makeInternalKey)
 MERGED_FROM = 4  # tables at level 0: from so many on goleveldb merges them (opt.DefaultCompactionL0Trigger)
 
 
@@ -48,7 +50,7 @@ def entries(folder: Path) -> Iterator[tuple[Entry, bool]]:
 
 def files(folder: Path) -> list[Path]:
     """Tables and journals, whether or not they count any more."""
-    return sorted(path for path in folder.iterdir() if path.suffix in (TABLE, JOURNAL))
+    return sorted(path for path in folder.iterdir() if path.suffix in (TABLE, JOURNAL) and path.stem.isdecimal())
 
 
 def merge_at_next_start(folder: Path) -> None:
@@ -64,6 +66,8 @@ def merge_at_next_start(folder: Path) -> None:
         old = _journals(folder, manifest.journal)
         last = max((one.sequence for file in old for one in _entries(file)), default=0)
         sequence = max(manifest.sequence, last) + 1
+        if sequence > SEQUENCE_MAX - 2 * MERGED_FROM:  # no database has written so much: these bytes are damaged
+            raise BadInput(f"the journal of a peer's {folder.name} is damaged: start and stop the peer, which mends it")
         empty = max(manifest.next_file, *(int(path.stem) + 1 for path in files(folder)), 1)
         for file in reversed(range(len(old))):  # from the last, so that their order is right at any moment
             old[file].rename(_journal(folder, empty + 1 + file))
@@ -72,9 +76,11 @@ def merge_at_next_start(folder: Path) -> None:
             write_private(_journal(folder, file), journal.written([deletions(sequence, [FIRST_KEY, LAST_KEY])]))
             sequence += 2
         write_private(_journal(folder, empty), b"")
+        sync_folder(folder)  # a manifest that outlasts a power failure without the new names would leave journals out
         tables = {file: replace(one, level=0) for file, one in manifest.tables.items()}
         after = first + MERGED_FROM
         write_manifest(folder, replace(manifest, journal=empty, next_file=after + 1, tables=tables), after)
+        sync_folder(folder)
 
 
 @contextmanager

@@ -71,9 +71,12 @@ def _pairs(block: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def in_journal(content: bytes) -> Iterator[Entry]:
-    """As far as it is whole."""
-    for batch in journal.records(content):
-        yield from _in_batch(batch)
+    """As far as it is whole. Raises BadInput for what a crash does not leave."""
+    try:
+        for batch in journal.records(content):
+            yield from _in_batch(batch)
+    except IndexError:
+        raise BadInput("a LevelDB journal of a peer is damaged: start and stop the peer, which mends it") from None
 
 
 def _in_batch(batch: bytes) -> Iterator[Entry]:

@@ -10,6 +10,7 @@ from healthchain.errors import BadInput
 from healthchain.fabric.leveldb import journal
 from healthchain.fabric.leveldb.numbers import encoded, encoded_string, number, string
 from healthchain.identity.folders import write_private
+from healthchain.ledger.segments import sync_folder
 
 CURRENT = "CURRENT"
 _NAME = re.compile(r"MANIFEST-\d+")
@@ -101,4 +102,5 @@ def write_manifest(folder: Path, manifest: Manifest, file: int) -> None:
         record += encoded_string(one.smallest) + encoded_string(one.largest)
     name = f"MANIFEST-{file:06}"
     write_private(folder / name, journal.written([record]))
+    sync_folder(folder)
     write_private(folder / CURRENT, f"{name}\n".encode())
