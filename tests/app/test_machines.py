@@ -48,6 +48,10 @@ TWO = Topology(
 HOSTS = '[two]\npeer = "192.0.2.7:9051"\n'
 
 
+JUNK = "-----BEGIN JUNK-----\nAAAA\n-----END JUNK-----\n"
+"""Fabric would read it instead of the certificate behind it."""
+
+
 def exported(out: Path, consensus: Consensus = Consensus.RAFT) -> Path:
     export(TWO, read_hosts(HOSTS, TWO), consensus, out)
     return out
@@ -233,6 +237,7 @@ def test_what_no_block_0_is_made_of(machines: Path) -> None:
     other = json.loads((members / "one.member.json").read_text())
     spoiled: dict[str, Any] = {
         "is damaged": "{",
+        "is damaged .'utf-8'": '{"name":"\udcff"}',
         "another organisation": document | {"name": "three"},
         "unknown field": document | {"colour": 1},
         "not issued by an authority": document | {"orderer": other["orderer"]},
@@ -241,9 +246,15 @@ def test_what_no_block_0_is_made_of(machines: Path) -> None:
         "did not sign it": document | {"tls_root": other["tls_root"]},
         "none of the certificates given signed it": document | {"root": other["root"], "intermediates": intermediates},
         "encryption key is damaged": document | {"encryption_key": "AAAA"},
+        **{
+            f"its {field} must be one certificate": document | {field: JUNK + document[field]}
+            for field in ("root", "tls_root", "orderer", "orderer_tls")
+        },
+        "its intermediates must be one certificate": document | {"intermediates": [intermediates[0] + JUNK]},
     }
     for told, instead in spoiled.items():
-        theirs.write_text(instead if isinstance(instead, str) else json.dumps(instead))
+        text = instead if isinstance(instead, str) else json.dumps(instead)
+        theirs.write_bytes(text.encode(errors="surrogateescape"))
         with pytest.raises(PartUnfit, match=told) as refused:
             assemble(own, members)
         assert "two" in str(refused.value)

@@ -66,6 +66,7 @@ WHOLE = b'{"blockNumber":"8","transactionId":"' + b"ab" * 32 + b'"}'
     [
         *(WHOLE[:length] for length in range(len(WHOLE))),
         b"\xff",
+        b'{"blockNumber":"\xff"}',
         b"[]",
         b'{"blockNumber":8}',
         b'{"blockNumber":"-1"}',

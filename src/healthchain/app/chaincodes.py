@@ -64,7 +64,7 @@ def stored_connections(folder: Path) -> dict[str, Connection]:
     for path in sorted((folder / CHAINCODES).glob("*.json")):
         try:
             found[path.stem] = msgspec.json.decode(path.read_bytes(), type=Connection)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeDecodeError):
             raise ChaincodeInvalid(f"{CHAINCODES}/{path.name} in the folder is damaged: deploy it again") from None
     return found
 

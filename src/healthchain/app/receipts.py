@@ -112,7 +112,7 @@ def verify(encoded: bytes, fingerprint: str | None = None) -> Proven:
         raise ReceiptRefused("it has names that would not show as what they are")
     try:
         written = TABLES[kind].decode(evidence.value)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise ReceiptRefused(f"what was written is no {kind}") from None
     return Proven(kind, attributes[0], attributes[-1], written, evidence)
 

@@ -95,7 +95,7 @@ class Contract:
             raise Refusal("ARGUMENTS_INVALID", f"{function.name} takes one JSON object", BAD_REQUEST)
         try:
             arguments = self._decoders[args[0]].decode(args[1])
-        except (msgspec.DecodeError, RecursionError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise Refusal("ARGUMENTS_INVALID", f"{function.name}: {error}", BAD_REQUEST) from None
         result = function.run(stub, arguments)
         return b"" if result is None else self._encoder.encode(result)

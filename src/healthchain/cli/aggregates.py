@@ -54,7 +54,7 @@ def publish(
     with failures(output):
         try:
             wanted = msgspec.json.decode(read_file(axes), type=publishing.Axes)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise BadInput(f"the axes cannot be read: {error}") from None
         try:
             found = run_async(work(wanted))

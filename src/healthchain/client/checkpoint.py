@@ -78,7 +78,7 @@ def _read(path: Path) -> Position | None:
         return None
     except OSError as error:
         raise BadInput(f"the checkpoint file cannot be read: {error.strerror}") from None
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         raise CheckpointDamaged from None
     if stored.blockNumber is None:
         if stored.transactionId is not None:

@@ -131,7 +131,7 @@ def read_settings(folder: Path) -> Settings:
         return msgspec.json.decode((folder / FOLDER / SETTINGS).read_bytes(), type=Settings)
     except FileNotFoundError:
         raise BadInput("there is no Fabric network in this folder: make one with `healthchain fabric init`") from None
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         raise BadInput(f"{FOLDER}/{SETTINGS} in the folder is damaged: restore it") from None
 
 

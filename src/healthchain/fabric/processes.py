@@ -28,7 +28,7 @@ def running(pid_file: Path) -> Started | None:
     """The process that this file speaks of, if it still runs."""
     try:
         started = msgspec.json.decode(pid_file.read_bytes(), type=Started)
-    except (FileNotFoundError, msgspec.DecodeError):
+    except (FileNotFoundError, msgspec.DecodeError, UnicodeDecodeError):
         return None
     return started if _began(started.pid) == started.began else None
 

@@ -122,5 +122,5 @@ def _orderer(msps: MSPs, msp_id: str, certificate: bytes) -> Identity | None:
 def _decoded(row: bytes) -> Membership:
     try:
         return msgspec.json.decode(row, type=Membership)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         return Membership(Standing.SUSPENDED)

@@ -66,7 +66,7 @@ async def accept(taking: Custodian, patient: str) -> None:
     opened = actor.open(offered_keys(patient, found.id), found.ciphertext)
     try:
         offered = msgspec.json.decode(opened, type=_Keys)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         raise SealBroken from None
     recipients = {actor.recipient: actor.key.public_bytes}
     envelopes = keys.seal_for(actor.channel, patient, recipients, [(actor.recipient, one) for one in offered])

@@ -148,5 +148,5 @@ async def _released(clinician: Actor, patient: str, emergency_id: str) -> Record
         return {}
     try:
         return msgspec.json.decode(opened, type=RecordKeys)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         raise SealBroken from None

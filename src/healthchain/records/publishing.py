@@ -195,5 +195,5 @@ async def _receipts_of(officer: Actor, table: str) -> Receipts:
     opened = await officer.fetch("aggregates:Trace", aggregates.Trace(id=table), place)
     try:
         return msgspec.json.decode(opened, type=Receipts)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         raise SealBroken from None

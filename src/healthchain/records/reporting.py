@@ -86,7 +86,7 @@ async def case_of(officer: Actor, report: str) -> Case:
     """Raises Refused or SealBroken."""
     try:
         return msgspec.json.decode(await _opened(officer, report, Part.BODY, reports.body_message(report)), type=Case)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         raise SealBroken from None
 
 

@@ -39,7 +39,7 @@ def read_collections(content: bytes) -> tuple[Collection, ...]:
     """Raises CollectionsInvalid."""
     try:
         found = msgspec.json.decode(content, type=list[_Collection])
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise CollectionsInvalid(f"the collections file cannot be used: {error}") from None
     if len({one.name for one in found}) < len(found):
         raise CollectionsInvalid("two collections have one name")

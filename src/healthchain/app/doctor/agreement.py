@@ -102,7 +102,7 @@ async def runs(node: Node, channel: str) -> Ran:
     except NodeRefuses as refused:
         by_contract = refused.status != 0 and _is_code(str(refused).partition(":")[0])
         return Ran("" if by_contract else str(refused))
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         return Ran("its answer is not that of this version of the contract")
     return Ran("", standings)
 

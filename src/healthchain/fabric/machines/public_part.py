@@ -20,6 +20,7 @@ from healthchain.errors import BadInput
 from healthchain.identity.authorities import Authorities
 from healthchain.identity.folders import OrganisationFolder
 from healthchain.identity.requests import Request
+from healthchain.identity.tls import is_one_certificate
 
 SUFFIX = ".member.json"
 
@@ -73,6 +74,7 @@ def check_part(part: PublicPart, msp_id: str, orderer: Sequence[Request], now: d
 
     Raises PartUnfit.
     """
+    _require_plain(part)
     authorities = part.authorities
     try:
         authorities.check(now)
@@ -92,12 +94,20 @@ def place_part(part: PublicPart, folder: OrganisationFolder) -> None:
     folder.write_server_certificate(folder.orderer, part.orderer_tls.encode())
 
 
+def _require_plain(part: PublicPart) -> None:
+    """Whoever reads the certificates later, also Fabric, reads what was checked."""
+    fields = {"root": part.root, "tls_root": part.tls_root, "orderer": part.orderer, "orderer_tls": part.orderer_tls}
+    for what, pem in (*fields.items(), *(("intermediates", one) for one in part.intermediates)):
+        if not is_one_certificate(pem.encode()):
+            raise PartUnfit(f"the file of {part.name}: its {what} must be one certificate in PEM, and nothing else")
+
+
 def _read(path: Path, organisation: Organisation) -> PublicPart:
     try:
         part = msgspec.json.decode(path.read_bytes(), type=PublicPart)
     except FileNotFoundError:
         raise PartUnfit(f"there is no {path.name}: ask {organisation.name} for it") from None
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise PartUnfit(f"{path.name} is damaged ({error}): ask {organisation.name} for it again") from None
     if (part.name, part.domain) != (organisation.name, organisation.domain):
         raise PartUnfit(f"{path.name} is of another organisation: ask {organisation.name} for its own")
