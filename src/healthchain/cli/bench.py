@@ -36,9 +36,12 @@ def bench(
 ) -> None:
     """Measure this machine: throughput, latency, memory, processor time, and its own signature rates beside them.
 
-    A Fabric network is made for it, and its processes are ended afterwards.
+    With --engine fabric a Fabric network is made for it, and its processes are ended afterwards.
     """
+    import asyncio
+    import signal
     import tempfile
+    from functools import partial
 
     from healthchain.app.bench.embedded import on_embedded
     from healthchain.app.bench.work import Load, Workload, topology
@@ -58,6 +61,8 @@ def bench(
         settings = Settings(one_of(Consensus, consensus, "consensus"), base_port)
         require_programs(programs)
         require_possible(topology(organisations), settings)
+        stopped = partial(signal.raise_signal, signal.SIGINT)  # no process of the network outlives the bench
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped)
         embedded = await on_embedded(place / "embedded", load, advance)
         fabric = await on_fabric(place / "fabric", load, programs, settings, advance)
         return {Engine.EMBEDDED: asdict(embedded), Engine.FABRIC: asdict(fabric)}

@@ -33,7 +33,7 @@ def demo(
 ) -> None:
     """Walk synthetic patients' records through a consortium, or a claim, an emergency, a vote, an outbreak.
 
-    A Fabric network is made for it, and its processes are ended afterwards.
+    With --engine fabric a Fabric network is made for it, and its processes are ended afterwards.
     """
     import asyncio
     import tempfile

@@ -60,7 +60,13 @@ def _text(report: Report) -> str:
         lines += [f"{one.code.severity.upper()} {one.code.name}: {where}"]
         lines += [f"  {one.code.value.wrong}", f"  {one.what}", f"  to do: {one.code.remedy}"]
     warnings = len(report.findings) - report.errors
-    counted = f"{report.errors} errors, {warnings} warnings" if report.findings else "nothing is wrong"
+    counted = (
+        f"{_number(report.errors, 'error')}, {_number(warnings, 'warning')}" if report.findings else "nothing is wrong"
+    )
     lines.append(f"{counted}; examined: {'; '.join(report.examined)}")
     lines += [f"not answered: {one}" for one in report.unanswered]
     return "\n".join(lines)
+
+
+def _number(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"

@@ -15,6 +15,10 @@ from healthchain.fabric.nodes import FabricFailed, Member
 RUN_S_MAX = 90.0
 PAUSE_S = 0.3
 TOLD_MAX = 600  # letters of what a program said last
+LOGGING = {  # without the colours that Fabric's own format has
+    "FABRIC_LOGGING_SPEC": "warning",
+    "FABRIC_LOGGING_FORMAT": "%{time:2006-01-02 15:04:05.000 MST} %{level} [%{module}] %{shortfunc} -> %{message}",
+}
 
 _Done = TypeVar("_Done")
 
@@ -31,7 +35,7 @@ class Tools:
         member = self._member
         environment = {
             "FABRIC_CFG_PATH": str(member.folder / "peer"),
-            "FABRIC_LOGGING_SPEC": "warning",
+            **LOGGING,
             "CORE_PEER_MSPCONFIGPATH": str(member.credentials.user("administrator") / "msp"),
             "CORE_PEER_TLS_ROOTCERT_FILE": str(member.tls_root),
         }

@@ -32,7 +32,7 @@ from healthchain.fabric.configs import write_configs
 from healthchain.fabric.hosts import host_and_port
 from healthchain.fabric.nodes import Member, Settings
 from healthchain.fabric.package import write_builder, write_package
-from healthchain.fabric.tools import Tools, eventually
+from healthchain.fabric.tools import LOGGING, Tools, eventually
 from healthchain.identity.folders import write_private
 from healthchain.network.provision import GENESIS, create, organisation_folder, read_genesis_block
 from healthchain.records.keyring import Keyring
@@ -231,7 +231,7 @@ def stop_peer(member: Member) -> None:
 
 def _start(member: Member, node: str, arguments: list[str]) -> None:
     kept = {name: value for name in ("PATH", "HOME", "PYTHONPATH") if (value := os.environ.get(name))}
-    environment = {**kept, "FABRIC_CFG_PATH": str(member.folder / node), "FABRIC_LOGGING_SPEC": "warning"}
+    environment = {**kept, "FABRIC_CFG_PATH": str(member.folder / node), **LOGGING}
     runs_in = member.folder / node if node in (ORDERER, PEER) else member.folder
     processes.start(_pid_file(member, node), member.folder / f"{node}.log", arguments, environment, runs_in)
 

@@ -10,21 +10,10 @@ import typer
 
 from healthchain.cli.fabric import compacting, machines, membership
 from healthchain.cli.groups import group
-from healthchain.cli.options import Folder, Json, Org, one_of
+from healthchain.cli.options import Folder, Json, one_of
 from healthchain.cli.output import Output, failures, run_async
 
 app = group("The consortium on a real Hyperledger Fabric network: all on this machine, or on the members' machines.")
-app.add_typer(membership.app, name="membership")
-for _command, _options in (
-    (machines.export, "export --topology topology.toml --hosts hosts.toml --out export"),
-    (machines.request, "request --dir /opt/healthchain"),
-    (machines.install, "install --dir /opt/healthchain --certificates certificates"),
-    (machines.assemble, "assemble --dir /opt/healthchain --members members"),
-    (machines.candidate, "candidate --dir /opt/healthchain"),
-    (machines.admit, "admit --dir /opt/healthchain --members members"),
-    (machines.deploy, "deploy --dir /opt/healthchain --bin /opt/healthchain/bin"),
-):
-    app.command(epilog=f"Example: healthchain fabric {_options}")(_command)
 
 BASE_PORT = 7051
 Programs = Annotated[
@@ -82,6 +71,36 @@ def up(
         )
 
 
+@app.command(epilog="Example: healthchain fabric down --dir consortium")
+def down(folder: Folder, json: Json = False) -> None:
+    """End the processes that `up` started, and no others; the ledgers stay."""
+    from healthchain.app.fabric import local
+
+    output = Output(as_json=json)
+    with failures(output):
+        ended = local.down(folder)
+        output.result({"ended": ended}, f"{ended} processes ended")
+
+
+@app.command(epilog="Example: healthchain fabric status --dir consortium")
+def status(folder: Folder, json: Json = False) -> None:
+    """List each organisation's peer, orderer and chaincode service: where, and whether it runs."""
+    from healthchain.app.fabric import local
+
+    output = Output(as_json=json)
+    with failures(output):
+        found = local.status(folder)
+        lines = [
+            f"{one.organisation:20}  {one.node:10}  {one.address:20}  {'running' if one.running else 'down'}"
+            for one in found
+        ]
+        output.result({"nodes": [asdict(one) for one in found]}, "\n".join(lines))
+
+
+app.command(epilog="Example: healthchain fabric traces --dir consortium --org city-clinic")(compacting.traces)
+app.command(epilog="Example: healthchain fabric compact --dir consortium --bin fabric/bin")(compacting.compact)
+
+
 @app.command(
     epilog="Example: healthchain fabric join --dir consortium --name island-hospital --kind hospital --bin fabric/bin"
 )
@@ -120,7 +139,12 @@ def leave(
 
 
 @app.command(epilog="Example: healthchain fabric renew --dir consortium --org city-clinic --bin fabric/bin")
-def renew(folder: Folder, org: Org, programs: Programs, json: Json = False) -> None:
+def renew(
+    folder: Folder,
+    org: Annotated[str, typer.Option("--org", help="Whose certificates, as the topology names it.")],
+    programs: Programs,
+    json: Json = False,
+) -> None:
     """Once the channel has an organisation's new certificates: put them in place, and start its nodes with them."""
     from healthchain.app.fabric import joining
 
@@ -130,31 +154,14 @@ def renew(folder: Folder, org: Org, programs: Programs, json: Json = False) -> N
         output.result({"renewed": org}, f"{org} has new certificates")
 
 
-@app.command(epilog="Example: healthchain fabric down --dir consortium")
-def down(folder: Folder, json: Json = False) -> None:
-    """End the processes that `up` started, and no others; the ledgers stay."""
-    from healthchain.app.fabric import local
-
-    output = Output(as_json=json)
-    with failures(output):
-        ended = local.down(folder)
-        output.result({"ended": ended}, f"{ended} processes ended")
-
-
-@app.command(epilog="Example: healthchain fabric status --dir consortium")
-def status(folder: Folder, json: Json = False) -> None:
-    """List each organisation's peer, orderer and chaincode service: where, and whether it runs."""
-    from healthchain.app.fabric import local
-
-    output = Output(as_json=json)
-    with failures(output):
-        found = local.status(folder)
-        lines = [
-            f"{one.organisation:20}  {one.node:10}  {one.address:20}  {'running' if one.running else 'down'}"
-            for one in found
-        ]
-        output.result({"nodes": [asdict(one) for one in found]}, "\n".join(lines))
-
-
-app.command(epilog="Example: healthchain fabric traces --dir consortium --org city-clinic")(compacting.traces)
-app.command(epilog="Example: healthchain fabric compact --dir consortium --bin fabric/bin")(compacting.compact)
+app.add_typer(membership.app, name="membership")
+for _command, _options in (
+    (machines.export, "export --topology topology.toml --hosts hosts.toml --out export"),
+    (machines.request, "request --dir /opt/healthchain"),
+    (machines.install, "install --dir /opt/healthchain --certificates certificates"),
+    (machines.assemble, "assemble --dir /opt/healthchain --members members"),
+    (machines.deploy, "deploy --dir /opt/healthchain --bin /opt/healthchain/bin"),
+    (machines.candidate, "candidate --dir /opt/healthchain"),
+    (machines.admit, "admit --dir /opt/healthchain --members members"),
+):
+    app.command(epilog=f"Example: healthchain fabric {_options}")(_command)

@@ -36,7 +36,7 @@ def traces(folder: Folder, org: Organisations = None, json: Json = False) -> Non
         if not all(one.clean for one in found):
             advice = "`healthchain fabric compact` removes them"
             output.end(FOUND, facts, "\n".join([*lines, advice]))
-        output.result(facts, "\n".join(lines))
+        output.result(facts, "\n".join(lines) or "no peer has a ledger in this folder yet")
 
 
 def compact(
