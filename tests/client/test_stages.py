@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from hashlib import sha256
-from types import SimpleNamespace
 from typing import TypeVar
 
 import pytest
+from fabric_protos.common import common_pb2
 from fabric_protos.gateway import gateway_pb2
 from fabric_protos.peer import proposal_pb2
 
@@ -206,11 +206,28 @@ def test_a_client_signs_only_what_it_proposed(answer: bytes) -> None:
     assert len(gateway.asked) == 1
 
 
+@pytest.mark.parametrize("part", ["channel_header", "signature_header"])
+def test_nor_does_it_sign_another_header_above_what_it_proposed(part: str) -> None:
+    """As of an administrator's configuration update, or of another channel's transaction."""
+
+    class Turned(ScriptedGateway):
+        async def endorse(self, request: gateway_pb2.EndorseRequest) -> gateway_pb2.EndorseResponse:
+            response = await super().endorse(request)
+            payload = common_pb2.Payload.FromString(response.prepared_transaction.payload)
+            setattr(payload.header, part, getattr(payload.header, part) + b"\x08\x02")
+            response.prepared_transaction.payload = payload.SerializeToString()
+            return response
+
+    gateway = Turned()
+    with pytest.raises(EndorseFailed, match="another transaction"):
+        run(lambda one: one.submit("records:Write", b"{}"), gateway)
+    assert len(gateway.asked) == 1
+
+
 def test_without_that_check_a_gateway_has_another_transaction_signed(monkeypatch: pytest.MonkeyPatch) -> None:
     gateway = ScriptedGateway()
     gateway.answers = _another()
-    monkeypatch.setattr(client, "_endorsed_proposal", lambda _: b"")
-    monkeypatch.setattr(client, "parse_proposal", lambda _: SimpleNamespace(hash=b""))
+    monkeypatch.setattr(client, "_is_of", lambda *_: True)
     run(lambda one: one.submit("records:Write", b"{}"), gateway)
     sent = gateway.asked[1]
     assert isinstance(sent, gateway_pb2.SubmitRequest)

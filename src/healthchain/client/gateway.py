@@ -199,7 +199,7 @@ class Proposal(Signed):
         except GatewayError as error:
             raise _failure(EndorseFailed, self.transaction_id, error) from error
         payload = response.prepared_transaction.payload
-        if _endorsed_proposal(payload) != parse_proposal(self.bytes_).hash:
+        if not _is_of(payload, self.bytes_):
             other = GatewayError(Status.ABORTED, "the gateway answered with another transaction than was proposed")
             raise EndorseFailed(self.transaction_id, other)
         return Transaction(self._connection, self.transaction_id, payload)
@@ -295,15 +295,18 @@ class Submitted(Commit):
         return Committed(self.transaction_id, block, endorsed_response(self._payload).payload)
 
 
-def _endorsed_proposal(payload: bytes) -> bytes | None:
-    """The hash of the proposal that was endorsed: a client signs what it asked for, whatever its gateway answers."""
+def _is_of(payload: bytes, proposal: bytes) -> bool:
+    """A client signs what it asked for, whatever its gateway answers: the same headers, endorsed for this proposal."""
+    asked = parse_proposal(proposal)
     try:
-        transaction = transaction_pb2.Transaction.FromString(common_pb2.Payload.FromString(payload).data)
+        answered = common_pb2.Payload.FromString(payload)
+        transaction = transaction_pb2.Transaction.FromString(answered.data)
         action = transaction_pb2.ChaincodeActionPayload.FromString(transaction.actions[0].payload).action
         endorsed = proposal_response_pb2.ProposalResponsePayload.FromString(action.proposal_response_payload)
     except (DecodeError, IndexError):
-        return None
-    return endorsed.proposal_hash
+        return False
+    headers = answered.header.channel_header, answered.header.signature_header
+    return headers == (asked.channel_header, asked.signature_header) and endorsed.proposal_hash == asked.hash
 
 
 def _failure(stage: type[StageFailed], transaction_id: str, error: GatewayError) -> HealthChainError:
