@@ -60,11 +60,12 @@ def test_put_on_both_engines(tmp_path: Path, fabric_bin: Path) -> None:
 
 
 @pytest.mark.fabric
-def test_interrupted_it_leaves_no_process(tmp_path: Path, fabric_bin: Path) -> None:
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_it_leaves_no_process(stop: signal.Signals, tmp_path: Path, fabric_bin: Path) -> None:
     arguments = ("--bin", fabric_bin, "--base-port", "19051", "--dir", tmp_path / "bench")
     with start(*LOAD, *arguments) as running:
         started = until_started(tmp_path / "bench", 9)
-        os.kill(running.pid, signal.SIGINT)
+        os.kill(running.pid, stop)
         _, stderr = running.communicate(timeout=SECONDS_MAX)
     assert running.returncode == 130, stderr
     assert all(map(gone, started))
