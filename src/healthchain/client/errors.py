@@ -12,6 +12,7 @@ from healthchain.errors import BadInput, HealthChainError, Refused
 from healthchain.wire.codes import Code
 from healthchain.wire.gateway import ErrorDetail, GatewayError
 
+_DISAGREE = "ProposalResponsePayloads do not match"  # Fabric's gateway, internal/pkg/gateway/endorse.go
 _RULES_SAY_NO = (
     re.compile(r"chaincode response \d+, ([A-Z][A-Z0-9_]*): (.*)", re.DOTALL),
     re.compile(r"\b(MEMBER_(?:SUSPENDED|REMOVED)): (.*)", re.DOTALL),  # a network may know before it asks the contract
@@ -43,6 +44,11 @@ class EvaluateFailed(StageFailed):
 
 class EndorseFailed(StageFailed):
     """Nothing was ordered; a new proposal may be made."""
+
+    @property
+    def is_disagreement(self) -> bool:
+        """Endorsers came to different outcomes, as while one of them has not yet the blocks that another has."""
+        return any(_DISAGREE in one.message for one in self.details)
 
 
 class SubmitFailed(StageFailed):

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import msgspec
 
-from healthchain.client.errors import CommitFailed
+from healthchain.client.errors import CommitFailed, EndorseFailed
 from healthchain.client.gateway import Committed, Connection
 from healthchain.contract import messages
 from healthchain.contract.codes import Code
@@ -21,6 +21,8 @@ from healthchain.records.sealing import HpkeKey, MessageContext, open_message, s
 
 CONFLICT_TRIES = 8
 CONFLICT_PAUSE_S = 0.005  # doubled with every try
+LAG_TRIES = 8
+LAG_PAUSE_S = 0.05  # doubled with every try: six seconds in all
 
 _Result = TypeVar("_Result", bound=Result)
 _Done = TypeVar("_Done")
@@ -63,8 +65,19 @@ class Actor:
     async def submit(
         self, function: str, arguments: Arguments, transient: Mapping[str, bytes] | None = None
     ) -> Committed:
-        """Raises Refused, or the failure of a stage."""
-        return await self.connection.submit(function, msgspec.json.encode(arguments), transient=transient)
+        """Raises Refused, or the failure of a stage.
+
+        Where endorsers disagree, nothing was ordered: a peer that is behind the others has caught up a little later.
+        """
+        encoded = msgspec.json.encode(arguments)
+        for tried in range(LAG_TRIES):
+            try:
+                return await self.connection.submit(function, encoded, transient=transient)
+            except EndorseFailed as failed:
+                if not failed.is_disagreement or tried == LAG_TRIES - 1:
+                    raise
+            await asyncio.sleep(LAG_PAUSE_S * 2**tried)
+        raise AssertionError
 
 
 async def repeated_on_conflict(attempt: Callable[[], Awaitable[_Done]], *overtaken: Code) -> _Done:
