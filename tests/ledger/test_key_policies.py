@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from fabric_protos.common import policies_pb2
 from fabric_protos.ledger.rwset import rwset_pb2
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from healthchain.ledger import fsck
+from healthchain.ledger.channel import POLICIES_MAX, POLICY_BYTES_MAX, Channel
 from healthchain.ledger.endorsing import VALIDATION_PARAMETER
 from healthchain.ledger.ledger import Ledger
 from healthchain.ledger.membership import GOVERNING
@@ -313,6 +315,20 @@ def test_a_collection_that_is_there_twice_hides_no_key(
     monkeypatch.setattr(chain_builder, "encode_public", twice)
     codes = consortium.commit(ledger, [made(consortium, ledger, Call([P_PUT], one)) for one in (MAJORITY, THREE)])
     assert codes == [FAILURE, VALID]
+
+
+def test_what_policies_take_of_the_memory_is_bounded(consortium: Consortium) -> None:
+    """A key's is chosen by who writes it, and a transaction has room for a long one."""
+    channel = Channel(consortium.genesis)
+    endorsers = [channel.msps.identify(one.peer.serialized) for one in consortium.organisations]
+    long = policies_pb2.SignaturePolicyEnvelope.FromString(policy_of([3]))
+    long.identities.extend([long.identities[0]] * POLICY_BYTES_MAX)
+    assert channel.endorsement_satisfied(long.SerializeToString(), endorsers)
+    assert not channel.endorsement_satisfied(long.SerializeToString(), endorsers[:3])
+    assert not channel._policies
+    for index in range(POLICIES_MAX + 1):
+        channel.endorsement_satisfied(b"\xff" + index.to_bytes(4, "big"), endorsers)
+    assert len(channel._policies) <= POLICIES_MAX
 
 
 def test_chaincodes_without_metadata_have_none_looked_up(consortium: Consortium, ledger: Ledger) -> None:

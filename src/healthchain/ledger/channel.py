@@ -15,8 +15,8 @@ from healthchain.ledger.membership import Memberships, member_msps, orderers
 from healthchain.wire.block import quorum
 from healthchain.wire.channel import ChannelConfig, ChannelMalformed, Consenter, config_hash, read_genesis
 
-POLICIES_MAX = 1000
-"""That are kept compiled: single keys may have policies of their own."""
+POLICIES_MAX, POLICY_BYTES_MAX = 1000, 4096
+"""How many are kept compiled, none of them longer: single keys have policies that users of a chaincode may choose."""
 AS_FOUNDED: Mapping[str, Membership] = MappingProxyType({})
 
 
@@ -78,11 +78,7 @@ class Channel:
         if policy is None:
             endorsing = {one.msp_id for one in endorsers if one.role is Role.PEER}
             return len(endorsing) >= self.majority
-        if policy not in self._policies:
-            if len(self._policies) >= POLICIES_MAX:
-                self._policies.clear()
-            self._policies[policy] = self._compiled(policy)
-        compiled = self._policies[policy]
+        compiled = self._policies[policy] if policy in self._policies else self._compiled_once(policy)
         return compiled is not None and compiled.evaluate(endorsers)
 
     def _consenter_id(self, serialized: bytes) -> int | None:
@@ -91,6 +87,14 @@ class Channel:
         except IdentityRefused:
             return None
         return next((number for number, one in self.consenters.items() if one.fingerprint == fingerprint), None)
+
+    def _compiled_once(self, policy: bytes) -> CompiledPolicy | None:
+        compiled = self._compiled(policy)
+        if len(policy) <= POLICY_BYTES_MAX:
+            if len(self._policies) >= POLICIES_MAX:
+                self._policies.clear()
+            self._policies[policy] = compiled
+        return compiled
 
     def _compiled(self, encoded: bytes) -> CompiledPolicy | None:
         """None for a policy that makes no sense: nothing satisfies it. It may well name a suspended member."""
