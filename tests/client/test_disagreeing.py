@@ -11,10 +11,10 @@ from healthchain.client.errors import EndorseFailed
 from healthchain.contract.members import List
 from healthchain.records import actor as actors
 from healthchain.records.actor import Actor
-from healthchain.records.sealing import HpkeKey
+from healthchain.records.sealing import generate_hpke_key
 from healthchain.wire.gateway import ErrorDetail, GatewayError, Status
 
-from ..client.scripted import ScriptedGateway, connection
+from .scripted import ScriptedGateway, connection
 
 BEHIND = GatewayError(
     Status.ABORTED,
@@ -44,7 +44,7 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def submitted(gateway: ScriptedGateway) -> None:
-    actor = Actor(connection(gateway), "ClientMSP", HpkeKey.generate())
+    actor = Actor(connection(gateway), "ClientMSP", generate_hpke_key())
     asyncio.run(actor.submit("members:List", List()))
 
 
