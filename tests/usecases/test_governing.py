@@ -198,6 +198,9 @@ def test_nobody_votes_for_an_authority_that_another_member_has(folder: Path) -> 
         twice = msgspec.structs.replace(prepared, msp_config=named(configs[clinic], prepared.msp_id), orderer=b"")
         with pytest.raises(BadInput, match="another member's"):
             await governing.propose(hospital, twice)
+        servers = msgspec.structs.replace(prepared, msp_config=with_servers_of(configs[clinic], prepared.msp_config))
+        with pytest.raises(BadInput, match="another member's"):
+            await governing.propose(hospital, servers)
         proposing = Propose(random_id(), twice)
         await hospital.submit("governance:Propose", proposing)  # not by `governing.propose`, which looks at it
         with pytest.raises(BadInput, match="another member's"):
@@ -210,6 +213,13 @@ def test_nobody_votes_for_an_authority_that_another_member_has(folder: Path) -> 
             await governing.propose(insurer, RotateCertificates(named(prepared.msp_config, insurer.recipient)))
 
     within(folder, work)
+
+
+def with_servers_of(other: bytes, config: bytes) -> bytes:
+    """Vouches for the other's TLS certificates too."""
+    added = FabricMSPConfig.FromString(config)
+    added.tls_root_certs.extend(FabricMSPConfig.FromString(other).tls_root_certs)
+    return added.SerializeToString()
 
 
 def named(config: bytes, msp_id: str) -> bytes:

@@ -36,6 +36,7 @@ from healthchain.errors import BadInput
 from healthchain.fabric.membership import NodeAddresses, with_member, without_member
 from healthchain.identity.folders import SigningIdentity
 from healthchain.identity.msp import MSP, IdentityRefused, MSPMalformed
+from healthchain.identity.tls import tls_authority_keys
 from healthchain.records.actor import Actor, repeated_on_conflict
 from healthchain.records.keyring import Keyring, random_id
 from healthchain.records.members import list_members
@@ -205,12 +206,12 @@ async def _require_usable(actor: Actor, change: Amendment, proposer: str) -> Non
         if msp.msp_id != _member(change, proposer):
             raise BadInput("the MSP configuration is another organisation's")
         _host(change)
-        if msp.authorities & await _authorities(actor, msp.msp_id):
+        if (msp.authorities | tls_authority_keys(change.msp_config)) & await _authorities(actor, msp.msp_id):
             raise BadInput("an authority in the MSP configuration is another member's: it would count twice")
 
 
 async def _authorities(actor: Actor, msp_id: str) -> set[bytes]:
-    """Of all other members that there are: as the channel has them, and as proposals changed them."""
+    """Of all other members that there are, for TLS too: as the channel has them, and as proposals changed them."""
     encoded = await actor.connection.to(CSCC).evaluate("GetConfigBlock", actor.channel.encode())
     known = read_organizations(common_pb2.Block.FromString(encoded))
     configs = {one.msp_id: one.msp_config for one in known}
@@ -224,7 +225,7 @@ async def _authorities(actor: Actor, msp_id: str) -> set[bytes]:
     for other, config in configs.items():
         with contextlib.suppress(MSPMalformed):  # it takes no part
             if other != msp_id:
-                found |= MSP.from_config(config).authorities
+                found |= MSP.from_config(config).authorities | tls_authority_keys(config)
     return found
 
 
