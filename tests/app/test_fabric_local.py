@@ -8,12 +8,15 @@ from pathlib import Path
 
 import pytest
 
+from healthchain.app.chaincodes import Connection, agreed_definition
 from healthchain.app.consortium import FolderTaken, NotEmbedded, initialise
+from healthchain.app.deploying import deploy
 from healthchain.app.fabric.local import init, up
+from healthchain.app.profile import endpoints, peer_environment
 from healthchain.app.verify import verify
 from healthchain.config import Organisation, Topology
 from healthchain.errors import BadInput
-from healthchain.fabric.nodes import PROGRAMS, Consensus, Settings
+from healthchain.fabric.nodes import PROGRAMS, Consensus, Settings, read_settings
 
 TWO = Topology(organisations=(Organisation("one", "hospital"), Organisation("two", "agency")))
 
@@ -34,6 +37,8 @@ def free_base_port() -> int:
 def test_the_embedded_network_s_commands_have_nothing_to_say_of_it(folder: Path) -> None:
     with pytest.raises(NotEmbedded, match="runs on Fabric"):
         verify(folder)
+    with pytest.raises(NotEmbedded):
+        asyncio.run(deploy(folder, agreed_definition("assets", "1", None, None), Connection("localhost:1", "")))
     with pytest.raises(FolderTaken, match="a Fabric network in this folder"):
         asyncio.run(initialise(folder, TWO))
 
@@ -50,3 +55,11 @@ def test_nothing_is_started_where_somebody_has_a_port(tmp_path: Path, taken: int
         with pytest.raises(BadInput, match=f"localhost:{port}, which {who} needs, is taken"):
             asyncio.run(up(made, programs, print))
     assert not list(made.rglob("*.pid"))
+
+
+def test_fabric_s_tools_are_told_where_its_nodes_are(folder: Path) -> None:
+    found = endpoints(folder, TWO, base_port=7051)
+    port = read_settings(folder).base_port
+    assert [one.address for one in found.values()] == [f"localhost:{port}", f"localhost:{port + 20}"]
+    told = peer_environment(found["two"], "administrator", TWO.channel)
+    assert (told["CORE_PEER_ADDRESS"], told["ORDERER_ADDRESS"]) == (f"localhost:{port + 20}", f"localhost:{port + 21}")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from healthchain.app.chaincodes import Connection, require_members, store_connection
-from healthchain.app.consortium import opened
+from healthchain.app.consortium import NotEmbedded, opened
+from healthchain.fabric.nodes import is_fabric
 from healthchain.network.external import External
 from healthchain.wire.lifecycle import ChaincodeDefinition
 
@@ -16,6 +17,8 @@ async def deploy(folder: Path, definition: ChaincodeDefinition, connection: Conn
     Repeatable: a service that moved is deployed again. Every organisation of the folder approves.
     Raises ChaincodeFailed if the service cannot be reached, and BadInput.
     """
+    if is_fabric(folder):
+        raise NotEmbedded
     async with External(connection.endpoint()) as external:
         await external.reach()
         async with opened(folder, extra=[(definition, external)]) as consortium:

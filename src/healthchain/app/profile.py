@@ -11,6 +11,7 @@ from pathlib import Path
 
 from healthchain.config import Topology
 from healthchain.errors import BadInput
+from healthchain.fabric.nodes import is_fabric, members, read_settings
 from healthchain.identity.folders import OrganisationFolder
 from healthchain.network.provision import organisation_folder
 from healthchain.network.serving.server import organisation_ports
@@ -24,6 +25,7 @@ class Endpoint:
 
     credentials: OrganisationFolder
     address: str
+    orderer: str
 
     @property
     def tls_root(self) -> Path:
@@ -31,11 +33,17 @@ class Endpoint:
 
 
 def endpoints(folder: Path, topology: Topology, base_port: int, host: str = HOST) -> dict[str, Endpoint]:
-    """Of all organisations, by name, as `healthchain up` serves them. Raises BadInput."""
-    names = [one.name for one in topology.organisations]
+    """Of all organisations, by name: as `healthchain up` serves them, or as Fabric's nodes are configured.
+
+    On Fabric `base_port` and `host` mean nothing. Raises BadInput.
+    """
     root = folder.resolve()
+    if is_fabric(folder):
+        listed = members(root, topology, read_settings(folder))
+        return {one.name: Endpoint(one.credentials, one.peer, one.orderer) for one in listed}
+    names = [one.name for one in topology.organisations]
     return {
-        name: Endpoint(organisation_folder(root, topology, name), f"{host}:{port}")
+        name: Endpoint(organisation_folder(root, topology, name), f"{host}:{port}", f"{host}:{port}")
         for name, port in organisation_ports(names, base_port).items()
     }
 
@@ -55,7 +63,7 @@ def peer_environment(endpoint: Endpoint, user: str, channel: str) -> dict[str, s
         "CORE_PEER_TLS_ENABLED": "true",
         "CORE_PEER_TLS_ROOTCERT_FILE": str(endpoint.tls_root),
         "CHANNEL_NAME": channel,
-        "ORDERER_ADDRESS": endpoint.address,
+        "ORDERER_ADDRESS": endpoint.orderer,
         "ORDERER_CA": str(endpoint.tls_root),
     }
     certificate, key = credentials / "tls" / "client.crt", credentials / "tls" / "client.key"

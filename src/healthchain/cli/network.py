@@ -59,7 +59,10 @@ def env(
     profile: Annotated[bool, typer.Option("--profile", help="A connection profile (JSON) instead.")] = False,
     json: Json = False,
 ) -> None:
-    """Print what Fabric's `peer` needs to act for an organisation: eval "$(healthchain env ORG --dir DIR)"."""
+    """Print what Fabric's `peer` needs to act for an organisation: eval "$(healthchain env ORG --dir DIR)".
+
+    On Fabric, addresses are the folder's: --base-port and --host are for `healthchain up`.
+    """
     import shlex
 
     from healthchain.app.consortium import stored_topology
