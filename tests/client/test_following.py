@@ -245,3 +245,9 @@ def test_who_lags_behind_or_refuses() -> None:
     assert fail(one, clock, 1, Status.NOT_FOUND)
     assert not fail(one, clock, 1)
     assert fail(one, clock, 0, Status.PERMISSION_DENIED)
+
+
+def test_a_gateway_that_tells_nonsense_of_its_chain_is_an_error() -> None:
+    """It is asked for the chain's height, and answers with something else."""
+    with pytest.raises(EventsFailed, match="no chain's height"):
+        asyncio.run(Events(Connection(ScriptedGateway(), IDENTITY, "health", "ehr"), Chained([1], [])).end())

@@ -19,6 +19,7 @@ from contextlib import aclosing
 from typing import TypeVar
 
 from fabric_protos.common import ledger_pb2
+from google.protobuf.message import DecodeError
 
 from healthchain.client.checkpoint import Position
 from healthchain.client.errors import EvaluateFailed, EventsFailed, refusal
@@ -109,3 +110,5 @@ class Events:
             if failed.status is not Status.UNAVAILABLE:
                 raise EventsFailed(None, error) from failed
             raise error from failed
+        except DecodeError as nonsense:
+            raise EventsFailed(None, GatewayError(Status.INTERNAL, "the gateway told no chain's height")) from nonsense

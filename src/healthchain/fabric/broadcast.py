@@ -15,6 +15,7 @@ from healthchain.client.remote import Endpoint, channel
 from healthchain.fabric.nodes import FabricFailed
 
 ANSWER_S_MAX = 30.0
+SAID_MAX = 600  # letters of what an orderer said
 BROADCAST = "/orderer.AtomicBroadcast/Broadcast"
 
 
@@ -30,7 +31,9 @@ async def broadcast(orderers: Iterable[Endpoint], envelope: common_pb2.Envelope)
             continue
         if answer.status == common_pb2.Status.SUCCESS:
             return
-        said = f"{one.address}: {common_pb2.Status.Name(answer.status)}: {answer.info}"
+        known = answer.status in common_pb2.Status.values()
+        name = common_pb2.Status.Name(answer.status) if known else str(int(answer.status))
+        said = f"{one.address}: {name}: {answer.info[:SAID_MAX]}"
         if answer.status != common_pb2.Status.SERVICE_UNAVAILABLE:
             break
     raise FabricFailed(f"no orderer takes it: {said}")
