@@ -11,6 +11,7 @@ import pytest
 from healthchain.app.chaincodes import Connection, agreed_definition
 from healthchain.app.consortium import FolderTaken, NotEmbedded, initialise
 from healthchain.app.deploying import deploy
+from healthchain.app.fabric.compacting import on_disk, prepare
 from healthchain.app.fabric.local import init, up
 from healthchain.app.profile import endpoints, peer_environment
 from healthchain.app.verify import verify
@@ -63,3 +64,9 @@ def test_fabric_s_tools_are_told_where_its_nodes_are(folder: Path) -> None:
     assert [one.address for one in found.values()] == [f"localhost:{port}", f"localhost:{port + 20}"]
     told = peer_environment(found["two"], "administrator", TWO.channel)
     assert (told["CORE_PEER_ADDRESS"], told["ORDERER_ADDRESS"]) == (f"localhost:{port + 20}", f"localhost:{port + 21}")
+
+
+def test_there_is_nothing_to_compact_before_peers_have_run(folder: Path) -> None:
+    assert on_disk(folder) == []
+    with pytest.raises(BadInput, match="no peer has a ledger"):
+        prepare(folder)

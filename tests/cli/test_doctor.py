@@ -34,7 +34,7 @@ def test_words(program: Program, made: Path) -> None:
         "ERROR PEER_UNREACHABLE: city-clinic: peer\n"
         "  a peer cannot be reached\n"
         f"  localhost:{BASE_PORT + 20}: nothing listens; its process does not run\n"
-        "  to do: start it: `healthchain fabric up`; why it ended is at the end of its log\n"
+        "  to do: start it: `healthchain fabric up`, or its own unit or container; why it ended is at the end of its log\n"
     ) in ended.stdout
     assert "13 errors, 0 warnings; examined: 40 certificates of 4 organisations" in ended.stdout
     assert "not answered: city-clinic: what only its peer can tell" in ended.stdout

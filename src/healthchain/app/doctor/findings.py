@@ -64,13 +64,16 @@ class Code(Enum):
 
     # Who listens
     PEER_UNREACHABLE = _error(
-        "a peer cannot be reached", "start it: `healthchain fabric up`; why it ended is at the end of its log"
+        "a peer cannot be reached",
+        "start it: `healthchain fabric up`, or its own unit or container; why it ended is at the end of its log",
     )
     ORDERER_UNREACHABLE = _error(
-        "an orderer cannot be reached", "start it: `healthchain fabric up`; why it ended is at the end of its log"
+        "an orderer cannot be reached",
+        "start it: `healthchain fabric up`, or its own unit or container; why it ended is at the end of its log",
     )
     SERVICE_UNREACHABLE = _error(
-        "a chaincode service cannot be reached", "start it: `healthchain fabric up`, or as its maker says"
+        "a chaincode service cannot be reached",
+        "start it: `healthchain fabric up`, its own unit or container, or as its maker says",
     )
     NOT_TLS = _error(
         "something listens there that speaks no TLS", "end what took the port, or give the network another"
@@ -112,7 +115,8 @@ class Code(Enum):
 
     # The channel
     NOT_JOINED = _error(
-        "a node has not joined the channel", "`healthchain fabric up` lets it join; elsewhere `peer channel join`"
+        "a node has not joined the channel",
+        "`healthchain fabric up` lets it join; on several machines `healthchain fabric deploy`",
     )
     PEER_BEHIND = _warning(
         "a peer lacks blocks that another has", "wait; if it stays, its log says which orderers it cannot reach"
@@ -154,11 +158,12 @@ class Code(Enum):
 
     # The contract
     CHAINCODE_NOT_COMMITTED = _error(
-        "no definition of the contract is in force", "`healthchain fabric up` installs, approves and commits it"
+        "no definition of the contract is in force",
+        "`healthchain fabric up` installs, approves and commits it; on several machines `healthchain fabric deploy`",
     )
     CHAINCODE_NOT_APPROVED = _error(
         "an organisation has not approved the definition in force: its peer does not endorse",
-        "its administrator approves the very same definition (`peer lifecycle chaincode approveformyorg`)",
+        "its administrator approves the very same definition: `healthchain fabric deploy`, or Fabric's `peer`",
     )
     CHAINCODE_PENDING = _warning(
         "a following definition is approved by some, and not in force",
@@ -170,7 +175,7 @@ class Code(Enum):
     )
     PACKAGE_MISSING = _error(
         "a peer has no package for the definition that its organisation approved",
-        "`healthchain fabric up` installs and approves it; elsewhere `peer lifecycle chaincode install`",
+        "`healthchain fabric up` installs and approves it; on several machines `healthchain fabric deploy`",
     )
     CHAINCODE_FAILS = _error(
         "a peer cannot run the contract", "what it said names the reason; then start its chaincode service again"

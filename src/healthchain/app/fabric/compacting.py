@@ -69,6 +69,8 @@ def runs_all_peers(folder: Path) -> bool:
 def prepare(folder: Path, organisations: Sequence[str] = ()) -> list[str]:
     """For peers that others stop and start: they have to be stopped now. Whose they are. Raises BadInput."""
     members = _members(folder, organisations)
+    if not members:
+        raise BadInput("no peer has a ledger in this folder: there is nothing to compact")
     for one in members:
         merge_at_next_start(one.ledger)
     return [one.name for one in members]
