@@ -8,6 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed448
 from fabric_protos.common import common_pb2, configuration_pb2, policies_pb2
 from fabric_protos.common.configtx_pb2 import Config
 from fabric_protos.msp import msp_config_pb2
@@ -31,6 +34,7 @@ from healthchain.fabric.membership import (
 )
 from healthchain.fabric.nodes import Consensus, Settings, members
 from healthchain.identity.folders import OrganisationFolder, SigningIdentity
+from healthchain.identity.tls import is_tls_certificate_of
 from healthchain.network.provision import enrol_organisation, read_genesis_block
 from healthchain.records.governing import sign_as
 from healthchain.wire.channel import Organization, genesis_config
@@ -48,6 +52,7 @@ from healthchain.wire.config_update import (
 from .config_rules import accept, unversioned
 
 NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
+LATER = NOW + datetime.timedelta(days=9)
 ISLAND = Organisation("island-hospital", "hospital")
 CLINIC = "CityClinicMSP"
 
@@ -180,6 +185,29 @@ def test_a_tls_certificate_is_read_by_fabric_as_it_was_by_us(made: Made) -> None
     for pem in (junk + tls, tls + junk, tls + tls, b"a text\n" + tls, tls.replace(b"\n", b"\n\n"), b""):
         with pytest.raises(BadInput, match="one certificate in PEM, and nothing"):
             require_usable(made.config, island, certificate, replace(usual, orderer_tls=pem))
+
+
+@pytest.mark.parametrize("what", ["a curve", "an algorithm", "a name"])
+def test_a_tls_certificate_that_fabric_cannot_read_is_none(made: Made, what: str) -> None:
+    """Go's x509 knows no secp256k1 and no Ed448, and looks into all names at once."""
+    key: ec.EllipticCurvePrivateKey | ed448.Ed448PrivateKey = ec.generate_private_key(
+        ec.SECP256K1() if what == "a curve" else ec.SECP256R1()
+    )
+    if what == "an algorithm":
+        key = ed448.Ed448PrivateKey.generate()
+    authority = made.island.path / "tlsca"
+    signer = serialization.load_pem_private_key((authority / "priv_sk").read_bytes(), None)
+    issuer = x509.load_pem_x509_certificate(made.island.tls_authority())
+    builder = x509.CertificateBuilder(issuer.subject, issuer.subject, key.public_key(), 7, NOW, LATER)
+    if what == "a name":
+        malformed = x509.UnrecognizedExtension(x509.SubjectAlternativeName.oid, b"\x30\x05\x87\x03abc")  # 3 bytes of IP
+        builder = builder.add_extension(malformed, critical=False)
+    assert isinstance(signer, ec.EllipticCurvePrivateKey)
+    tls = builder.sign(signer, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+    assert is_tls_certificate_of(made.island.msp_config(), tls)
+    unread = replace(at(made.island), orderer_tls=tls)
+    with pytest.raises(BadInput, match="one certificate in PEM, and nothing"):
+        require_usable(made.config, member(made.island), made.island.orderer_certificate(), unread)
 
 
 def test_nobody_takes_another_s_orderer_by_naming_its_authority(made: Made) -> None:

@@ -122,7 +122,9 @@ def require_usable(config: Config, member: Organization, certificate: bytes, at:
     """
     if at.orderer:
         if not is_one_certificate(at.orderer_tls):
-            raise BadInput("the orderer's TLS certificate must be one certificate in PEM, and nothing else")
+            raise BadInput(
+                "the orderer's TLS certificate must be one certificate in PEM, and nothing else, with a usual key"
+            )
         if certificate or names_identities(config.channel_group.groups[ORDERER]):
             _require_orderer(member.msp_config, certificate)
         if not is_tls_certificate_of(member.msp_config, at.orderer_tls):

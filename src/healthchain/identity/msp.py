@@ -135,7 +135,7 @@ class MSP:
         try:
             config = msp_config_pb2.FabricMSPConfig.FromString(encoded)
             _require_supported(config)
-            with _no_later_refusal():
+            with no_later_refusal():
                 roots = [x509.load_pem_x509_certificate(pem) for pem in config.root_certs]
                 intermediates = [x509.load_pem_x509_certificate(pem) for pem in config.intermediate_certs]
                 revocations = [x509.load_pem_x509_crl(pem) for pem in config.revocation_list]
@@ -149,7 +149,7 @@ class MSP:
         Raises IdentityRefused.
         """
         try:
-            with _no_later_refusal():
+            with no_later_refusal():
                 return self._validated(one_certificate(pem))
         except UNREADABLE:
             raise IdentityRefused("the certificate does not decode") from None
@@ -253,7 +253,7 @@ def claimed_identity(creator: bytes) -> Identity:
     Raises IdentityRefused if it does not decode.
     """
     try:
-        with _no_later_refusal():
+        with no_later_refusal():
             serialized = identities_pb2.SerializedIdentity.FromString(creator)
             return Identity(serialized.mspid, one_certificate(serialized.id_bytes))
     except (DecodeError, *UNREADABLE):
@@ -293,7 +293,7 @@ def encode_msp_config(
 
 
 @contextlib.contextmanager
-def _no_later_refusal() -> Iterator[None]:
+def no_later_refusal() -> Iterator[None]:
     """What `cryptography` only warns of, and a later version will refuse, is refused now: a block gets one verdict."""
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)  # which its deprecations are, too

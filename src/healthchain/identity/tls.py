@@ -6,11 +6,16 @@ Source: Fabric msp/mspimplsetup.go (setupTLSCAs). Expiry is not looked at: a new
 from __future__ import annotations
 
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from fabric_protos.msp import msp_config_pb2
 from google.protobuf.message import DecodeError
 
-from healthchain.identity.msp import UNREADABLE, IdentityRefused, one_certificate
+from healthchain.identity.msp import UNREADABLE, IdentityRefused, no_later_refusal, one_certificate
+
+KEYS = (rsa.RSAPublicKey, ed25519.Ed25519PublicKey)
+CURVES = frozenset(("secp256r1", "secp384r1", "secp521r1"))
+"""Keys that Go's crypto/x509 decodes, and TLS takes."""
 
 
 def is_tls_certificate_of(msp_config: bytes, certificate: bytes) -> bool:
@@ -23,12 +28,20 @@ def is_tls_certificate_of(msp_config: bytes, certificate: bytes) -> bool:
 
 
 def is_one_certificate(pem: bytes) -> bool:
-    """And nothing else: where there are several blocks, this library and Fabric's take different ones."""
+    """And nothing else, and one that Fabric can read too: Go's x509 refuses keys and parts that this library takes.
+
+    Of several blocks this library takes the first certificate, Go the first block.
+    """
     try:
-        encoded = one_certificate(pem).public_bytes(Encoding.PEM)
+        with no_later_refusal():
+            certificate = one_certificate(pem)
+            _ = certificate.extensions  # decoded only now
+            key, serial = certificate.public_key(), certificate.serial_number
+            encoded = certificate.public_bytes(Encoding.PEM)
     except (IdentityRefused, *UNREADABLE):
         return False
-    return pem.strip(b"\n") == encoded.strip(b"\n")
+    usual = key.curve.name in CURVES if isinstance(key, ec.EllipticCurvePublicKey) else isinstance(key, KEYS)
+    return usual and serial > 0 and pem.strip(b"\n") == encoded.strip(b"\n")
 
 
 def tls_authority_keys(msp_config: bytes) -> frozenset[bytes]:
