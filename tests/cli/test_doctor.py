@@ -10,7 +10,7 @@ import pytest
 
 from healthchain.app.doctor.findings import Code
 from healthchain.app.fabric.local import init
-from healthchain.cli.output import FOUND, UNUSABLE
+from healthchain.cli.output import FAILED, FOUND, UNUSABLE
 from healthchain.config import DEFAULT
 from healthchain.fabric.nodes import Consensus, Settings
 
@@ -34,10 +34,18 @@ def test_words(program: Program, made: Path) -> None:
         "ERROR PEER_UNREACHABLE: city-clinic: peer\n"
         "  a peer cannot be reached\n"
         f"  localhost:{BASE_PORT + 20}: nothing listens; its process does not run\n"
-        "  to do: start it: `healthchain fabric up`, or its own unit or container; why it ended is at the end of its log\n"
+        "  to do: start it: `healthchain fabric up`, or its own unit or container;"
+        " why it ended is at the end of its log\n"
     ) in ended.stdout
     assert "13 errors, 0 warnings; examined: 40 certificates of 4 organisations" in ended.stdout
     assert "not answered: city-clinic: what only its peer can tell" in ended.stdout
+
+
+def test_whoever_reaches_no_node_is_sent_to_the_doctor(program: Program, made: Path) -> None:
+    ended = program("patients", "--dir", made, "--org", "city-clinic")
+    assert ended.status == FAILED
+    assert "none of 4 gateways could answer" in ended.stderr
+    assert ended.stderr.endswith("`healthchain doctor` says which nodes do not run\n")
 
 
 def test_json_and_the_days_of_a_warning(program: Program, made: Path) -> None:

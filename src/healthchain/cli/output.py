@@ -6,7 +6,7 @@
 | 1 | it failed: the text says why and what to do |
 | 2 | the command or its input cannot be used; nothing was written |
 | 3 | the consortium's rules refuse it: the text starts with the code |
-| 4 | `verify` or `doctor` found something |
+| 4 | `verify`, `doctor` or `fabric traces` found something, or a receipt proves nothing |
 | 130 | interrupted |
 """
 
@@ -93,7 +93,8 @@ def failures(output: Output) -> Iterator[None]:
     except BadInput as error:
         output.end(UNUSABLE, {"error": str(error)}, f"error: {error}")
     except HealthChainError as error:
-        output.end(FAILED, {"error": str(error)}, f"error: {error}")
+        text = f"{error}; `healthchain doctor` says which nodes do not run" if _is_unreachable(error) else str(error)
+        output.end(FAILED, {"error": text}, f"error: {text}")
     except OSError as error:
         reason = error.strerror or type(error).__name__
         advice = ADVICE.get(error.errno or 0, "mend that and try again")
@@ -102,6 +103,14 @@ def failures(output: Output) -> Iterator[None]:
         output.end(
             INTERRUPTED, {"error": "interrupted"}, "interrupted: what was committed stays, run it again to go on"
         )
+
+
+def _is_unreachable(error: HealthChainError) -> bool:
+    """Whether no gateway could be reached, or not enough endorsers or orderers."""
+    from healthchain.client.errors import GatewayFailed
+    from healthchain.wire.gateway import Status
+
+    return isinstance(error, GatewayFailed) and error.status is Status.UNAVAILABLE
 
 
 def _write(line: bytes) -> None:
