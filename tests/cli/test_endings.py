@@ -46,6 +46,7 @@ USAGE: dict[str, Arguments] = {
     "bench where a network is": ("bench", *HERE),
     "a folder without a network": ("patients", "--dir", "EMPTY", "--org", "general-hospital"),
     "verify without a network": ("verify", "--dir", "EMPTY"),
+    "doctor without a network": ("doctor", "--dir", "EMPTY"),
     "up without a network": ("up", "--dir", "EMPTY"),
     "up with ports beyond the last": ("up", *HERE, "--base-port", "65000"),
     "env of no such organisation": ("env", "nobody", *HERE),
