@@ -88,11 +88,10 @@ def test_on_uvloop_a_worker_that_is_killed_does_no_harm_either(attempt: int) -> 
 
 
 def test_a_worker_that_hangs_is_done_without(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("healthchain.network.worker.ANSWER_S_MAX", 0.3)
-
     async def play() -> None:
         signer = Signer()
         await signed(signer, 200, 2)
+        monkeypatch.setattr("healthchain.network.worker.ANSWER_S_MAX", 0.3)  # it has started, however long that took
         assert signer._worker is not None
         process = signer._worker._process
         assert process is not None

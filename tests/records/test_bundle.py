@@ -168,9 +168,9 @@ def test_the_first_twenty_findings_are_collected() -> None:
 
 def test_synthea_is_taken_whole_and_fast() -> None:
     data = synthea_bundles()
-    start = time.perf_counter()
+    start = time.process_time()
     parsed = [parse_bundle(one) for one in data]
-    seconds = time.perf_counter() - start
+    seconds = time.process_time() - start
     for one, entries in zip(data, parsed, strict=True):
         expected = json.loads(one)["entry"]
         assert [entry.full_url for entry in entries.entries] == [entry["fullUrl"] for entry in expected]

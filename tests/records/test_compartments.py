@@ -184,9 +184,9 @@ def test_the_fast_way_gives_what_the_slow_way_gives(nodes: list[tuple[str, list[
 
 def test_synthea_is_classified_as_the_slow_way_does_and_fast() -> None:
     entries = [parse_bundle(data).entries for data in synthea_bundles()]
-    start = time.perf_counter()
+    start = time.process_time()
     found = [classify_bundle(one) for one in entries]
-    assert sum(map(len, entries)) / (time.perf_counter() - start) > 10_000
+    assert sum(map(len, entries)) / (time.process_time() - start) > 10_000
     for one, compartments_of_one in list(zip(entries, found, strict=True))[::6]:
         assert compartments_of_one == slow_twin(one)
     assert {one for several in found for one in several} == set(range(5))

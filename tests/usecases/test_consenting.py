@@ -92,11 +92,11 @@ def test_a_consent_ends_by_itself(folder: Path) -> None:
     async def work(consortium: Consortium) -> None:
         patient = (await imported(consortium, simple(2))).patient
         actor, clinic = consortium.patient(patient), clinician(consortium, CLINIC)
-        await consenting.grant(actor, consent(consortium, lasts_ms=400))
+        await consenting.grant(actor, consent(consortium, lasts_ms=2000))
         async with session(clinic, patient, Purpose.TREAT) as opened:
             headers = await opened.headers()
             assert len(await opened.read(headers)) == 3
-            await asyncio.sleep(0.45)
+            await asyncio.sleep(2.05)
             assert await code(opened.read(headers)) == "CONSENT_MISSING"
             assert await code(opened.headers()) == "CONSENT_MISSING"
         assert await code(read(clinic, patient)) == "CONSENT_MISSING"
