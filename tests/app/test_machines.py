@@ -349,23 +349,78 @@ def test_a_renewed_certificate_keeps_the_key_and_an_hsm_has_its_own(machines: Pa
     assert "orderer0.csr.pem" not in request(own, hsm=True)
 
 
-def test_a_newcomer_proposes_what_its_folder_has_and_needs_the_others_block_0(machines: Path) -> None:
+def test_a_newcomer_proposes_what_its_folder_has(machines: Path) -> None:
     own = machines / "export/one"
     credentials = OrganisationFolder(own / "organizations", "OneMSP", "one.org")
     change = candidate(own)
     assert (change.msp_id, change.name, change.contact) == ("OneMSP", "Saint One's", "administrator@one.org")
     assert (change.msp_config, change.orderer) == (credentials.msp_config(), credentials.orderer_certificate())
     assert change.public_key == Keyring(credentials).organisation_key().public_bytes
-    with pytest.raises(BadInput, match="a member gives it to you"):
-        asyncio.run(admit(own, machines / "members"))
-    assert not (own / "organizations/peerOrganizations/two.org").exists()
-    (own / "genesis.block").touch()
-    assert not asyncio.run(admit(own, machines / "members"))  # its peer is in no channel yet
-    assert (own / "organizations/peerOrganizations/two.org/hpke/public.key").exists()
-    assert (own / "genesis.block").read_bytes() == b""
     shutil.rmtree(own / "organizations/ordererOrganizations")
     with pytest.raises(BadInput, match="fabric install"):
         candidate(own)
+
+
+def given_blocks(machines: Path) -> Path:
+    """The newcomer's folder, with the channel's configuration from the other member, and nothing else of it."""
+    own, other = machines / "export/one", machines / "export/two"
+    assemble(other, machines / "members")
+    for file in ("genesis.block", "fabric/channel.block"):
+        shutil.copy(other / "genesis.block", own / file)
+    return own
+
+
+def test_a_newcomer_gets_the_others_files_once_and_never_others(machines: Path) -> None:
+    own, members = machines / "export/one", machines / "members"
+    with pytest.raises(BadInput, match=r"a member gives you its genesis\.block and fabric/channel\.block"):
+        asyncio.run(admit(own, members))
+    assert not (own / "organizations/peerOrganizations/two.org").exists()
+    given_blocks(machines)
+    done = asyncio.run(admit(own, members))
+    fingerprint = hashlib.sha256((members / "two.member.json").read_bytes()).hexdigest()
+    assert (done.fingerprints, done.configuration) == ({"two": fingerprint}, False)  # its peer is in no channel yet
+    placed = files(own)
+    assert "organizations/peerOrganizations/two.org/hpke/public.key" in placed
+    assert asyncio.run(admit(own, members)).fingerprints == {}
+    assert files(own) == placed
+
+    theirs = members / "two.member.json"
+    document = json.loads(theirs.read_bytes())
+    foreign = json.loads((members / "one.member.json").read_bytes())["encryption_key"]
+    theirs.write_text(json.dumps(document | {"encryption_key": foreign}))
+    with pytest.raises(PartUnfit, match="the file of two: its encryption key is not what the members agreed on"):
+        asyncio.run(admit(own, members))
+    assert files(own) == placed
+
+
+def test_a_member_s_file_with_authorities_of_its_own_is_not_put_in_place(machines: Path) -> None:
+    """All in it fits together; the channel has others."""
+    own, two = given_blocks(machines), machines / "export/two"
+    before = files(own)
+    Authorities(NOW).sign_all(two / "requests", machines / "two-certificates")
+    install(two, machines / "two-certificates")
+    shutil.copy(two / "two.member.json", machines / "members")
+    with pytest.raises(PartUnfit, match="the file of two: its authorities are not what the members agreed on"):
+        asyncio.run(admit(own, machines / "members"))
+    (own / "fabric/channel.block").write_bytes(b"nothing")
+    with pytest.raises(BadInput, match=r"channel\.block is no configuration of a channel"):
+        asyncio.run(admit(own, machines / "members"))
+    (own / "fabric/channel.block").write_bytes(before["fabric/channel.block"])
+    assert files(own) == before
+
+
+def test_block_0_is_made_once(machines: Path) -> None:
+    own, two = machines / "export/one", machines / "export/two"
+    first = assemble(own, machines / "members")
+    made = files(own)
+    assert assemble(own, machines / "members") == first
+    assert files(own) == made
+    Authorities(NOW).sign_all(two / "requests", machines / "two-certificates")
+    install(two, machines / "two-certificates")
+    shutil.copy(two / "two.member.json", machines / "members")
+    with pytest.raises(BadInput, match=r"another genesis\.block here already"):
+        assemble(own, machines / "members")
+    assert files(own) == made
 
 
 def test_one_organisation_s_folder_is_not_the_network_s(machines: Path) -> None:

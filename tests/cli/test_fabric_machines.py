@@ -90,10 +90,12 @@ def test_a_member_comes_later(found: Found, tmp_path: Path) -> None:
 
     for one in founders:
         one.take(tmp_path / "larger" / one.name)
-        assert one.done("fabric", "admit", "--members", tmp_path / "members")["configuration"]
+        admitted = one.done("fabric", "admit", "--members", tmp_path / "members")
+        assert (admitted["configuration"], list(admitted["members"])) == (True, [NEWCOMER])
     for file in ("genesis.block", "fabric/channel.block"):
         shutil.copy(founders[0].folder / file, newcomer.folder / file)
-    assert not newcomer.done("fabric", "admit", "--members", tmp_path / "members")["configuration"]
+    admitted = newcomer.done("fabric", "admit", "--members", tmp_path / "members")
+    assert (admitted["configuration"], sorted(admitted["members"])) == (False, sorted(FOUNDERS))
     newcomer.start()
     _until_founded(machines)
     listed = newcomer.done("governance", "list", "--org", NEWCOMER)["proposals"]

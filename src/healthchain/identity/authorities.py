@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
+from fabric_protos.msp.msp_config_pb2 import FabricMSPConfig
 
 from healthchain.errors import BadInput
 from healthchain.identity.msp import MSP, UNREADABLE, encode_msp_config
@@ -44,6 +45,15 @@ class Authorities:
         between = [_authority("an intermediate", one, now) for one in self.intermediates]
         for one in between:
             _require_signed("an intermediate", one, [root, *(other for other in between if other != one)])
+
+
+def same_authorities(one: bytes, other: bytes) -> bool:
+    """Whether two pb(FabricMSPConfig) have the same certificates, in whatever order; lists of revoked ones aside."""
+    first, second = (FabricMSPConfig.FromString(config) for config in (one, other))
+    return all(
+        sorted(getattr(first, kind)) == sorted(getattr(second, kind))
+        for kind in ("root_certs", "intermediate_certs", "tls_root_certs", "tls_intermediate_certs")
+    )
 
 
 def _authority(what: str, pem: bytes, now: datetime.datetime) -> x509.Certificate:

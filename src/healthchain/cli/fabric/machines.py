@@ -113,15 +113,24 @@ def admit(
     members: Annotated[Path, typer.Option("--members", help="The folder of all members' files, the newcomer's too.")],
     json: Json = False,
 ) -> None:
-    """Once the channel has a newcomer, and this folder the larger topology: put all members' certificates in place."""
+    """Once the channel has a newcomer, and this folder the larger topology: put its certificates in place."""
     from healthchain.app.fabric.machines.admitting import admit as put
 
     output = Output(as_json=json)
     with failures(output):
-        known = run_async(put(folder, members))
-        text = "the members' certificates are in place"
-        text += ", and the channel's newest configuration" if known else ""
-        output.result({"configuration": known}, f"{text}: go on with `healthchain fabric deploy`")
+        done = run_async(put(folder, members))
+        lines = [
+            f"{fingerprint}  {name}: compare it with the one that it has"
+            for name, fingerprint in done.fingerprints.items()
+        ]
+        text = (
+            "the newcomer's certificates are in place" if lines else "all members' certificates were in place already"
+        )
+        text += ", and the channel's newest configuration" if done.configuration else ""
+        output.result(
+            {"configuration": done.configuration, "members": done.fingerprints},
+            "\n".join([*lines, f"{text}: go on with `healthchain fabric deploy`"]),
+        )
 
 
 def deploy(folder: Folder, programs: Programs, json: Json = False) -> None:

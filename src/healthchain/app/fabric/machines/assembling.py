@@ -6,13 +6,16 @@ Nothing in it is of chance: equal files give equal bytes, so that the members co
 from __future__ import annotations
 
 import datetime
+from collections.abc import Iterable
 from hashlib import sha256
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from cryptography import x509
 
 from healthchain.app.fabric.machines.enrolling import own_network, requests_of
 from healthchain.config import Topology
+from healthchain.errors import BadInput
 from healthchain.fabric import nodes
 from healthchain.fabric.channel import fabric_block
 from healthchain.fabric.machines.public_part import SUFFIX, PartUnfit, PublicPart, check_part, place_part, read_parts
@@ -27,15 +30,20 @@ from healthchain.wire.proposal import NONCE_BYTES
 def assemble(folder: Path, members: Path) -> tuple[str, dict[str, str]]:
     """Puts the others' certificates and block 0 in the folder; the block's hash, and those of the members' files.
 
-    Raises BadInput, with nothing written.
+    Raises BadInput, with nothing written; so for files that give another block 0 than the one that is there.
     """
     topology, settings = own_network(folder)
     parts = checked_parts(folder, members)
-    place_others(folder, topology, settings, parts)
-    founding = founding_block(folder, topology, _creator(topology, parts), _nonce(topology, parts), _youngest_s(parts))
-    block = fabric_block(founding, nodes.members(folder, topology, settings), settings.consensus)
-    encoded = block.SerializeToString(deterministic=True)
-    write_private(folder / GENESIS, encoded)
+    encoded = _block(topology, settings, parts)
+    block = folder / GENESIS
+    if block.exists() and block.read_bytes() != encoded:
+        raise BadInput(
+            f"there is another {GENESIS} here already, and these members' files do not give it: once a node has started"
+            " it stays; before that, if the members agreed on new files, remove it and run this again"
+        )
+    place(folder, topology, [part for name, part in parts.items() if name != settings.organisation])
+    if not block.exists():
+        write_private(block, encoded)
     return sha256(encoded).hexdigest(), {name: part.fingerprint() for name, part in parts.items()}
 
 
@@ -51,12 +59,22 @@ def checked_parts(folder: Path, members: Path) -> dict[str, PublicPart]:
     return parts
 
 
-def place_others(folder: Path, topology: Topology, settings: Settings, parts: dict[str, PublicPart]) -> None:
-    for name, part in parts.items():
-        if name != settings.organisation:
-            credentials = folder_of(folder, topology.organisation(name))
-            place_part(part, credentials)
-            Keyring(credentials).write_public_key(part.public_key())
+def place(folder: Path, topology: Topology, parts: Iterable[PublicPart]) -> None:
+    """The public key last: where it is, all is."""
+    for part in parts:
+        credentials = folder_of(folder, topology.organisation(part.name))
+        place_part(part, credentials)
+        Keyring(credentials).write_public_key(part.public_key())
+
+
+def _block(topology: Topology, settings: Settings, parts: dict[str, PublicPart]) -> bytes:
+    """Made aside, so that a folder that must not have it stays as it is."""
+    with TemporaryDirectory() as aside:
+        place(Path(aside), topology, parts.values())
+        who, nonce = _creator(topology, parts), _nonce(topology, parts)
+        founding = founding_block(Path(aside), topology, who, nonce, _youngest_s(parts))
+        block = fabric_block(founding, nodes.members(Path(aside), topology, settings), settings.consensus)
+    return block.SerializeToString(deterministic=True)
 
 
 def _require_own(folder: Path, part: PublicPart) -> None:
