@@ -42,9 +42,10 @@ class Authorities:
         *,
         subject: x509.Name | None = None,
         without: type[x509.ExtensionType] | None = None,
+        extra: x509.ExtensionType | None = None,
         start: datetime.timedelta = datetime.timedelta(),
     ) -> bytes:
-        """With another subject, without an extension, from another time on."""
+        """With another subject, without an extension or with one more, from another time on."""
         request = x509.load_pem_x509_csr(pem)
         assert request.is_signature_valid
         issued_by = x509.load_pem_x509_certificate(issuer.certificate)
@@ -61,6 +62,8 @@ class Authorities:
         for extension in request.extensions:
             if without is None or not isinstance(extension.value, without):
                 builder = builder.add_extension(extension.value, critical=extension.critical)
+        if extra is not None:
+            builder = builder.add_extension(extra, critical=False)
         signed = builder.sign(issuer.key.private, hashes.SHA256())
         return signed.public_bytes(serialization.Encoding.PEM)
 

@@ -279,6 +279,9 @@ def _refusals() -> Iterator[tuple[str, str, dict[str, Any]]]:
     yield "peer0", "must have the CN peer0.one.org and the OU peer", {"subject": wrong}
     yield "clinician", 'must be {"attrs":{"hc.role":"clinician"}}', {"without": x509.UnrecognizedExtension}
     yield "peer0-tls", "subject alternative names lack peer0.one.org", {"without": x509.SubjectAlternativeName}
+    unusual = x509.UnrecognizedExtension(x509.ObjectIdentifier("2.5.29.32"), b"\x30\x00")
+    for name in ("orderer0", "orderer0-tls", "peer0-tls"):
+        yield name, "it has extensions that no node's may have (2.5.29.32)", {"extra": unusual}
     yield "orderer0", "expired, or not valid yet", {"start": datetime.timedelta(days=1)}
     yield "orderer0-tls", "expired, or not valid yet", {"start": datetime.timedelta(days=-366)}
 
@@ -407,6 +410,20 @@ def test_a_member_s_file_with_authorities_of_its_own_is_not_put_in_place(machine
         asyncio.run(admit(own, machines / "members"))
     (own / "fabric/channel.block").write_bytes(before["fabric/channel.block"])
     assert files(own) == before
+
+
+@pytest.mark.parametrize(("name", "field"), [("orderer0", "orderer"), ("orderer0-tls", "orderer_tls")])
+def test_a_member_s_file_has_no_extension_that_only_we_could_read(machines: Path, name: str, field: str) -> None:
+    two, given = machines / "export/two", machines / "two-certificates"
+    authorities = Authorities(NOW)
+    authorities.sign_all(two / "requests", given)
+    install(two, given)
+    unusual = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.3.6.1.5.5.7.1.99"), b"nothing")
+    signed = authorities.sign((two / f"requests/{name}.csr.pem").read_bytes(), authorities.issuer(name), extra=unusual)
+    document = json.loads((two / "two.member.json").read_bytes()) | {field: signed.decode()}
+    (machines / "members/two.member.json").write_text(json.dumps(document))
+    with pytest.raises(PartUnfit, match=r"two: .*extensions that no node's may have \(1\.3\.6\.1"):
+        assemble(machines / "export/one", machines / "members")
 
 
 def test_block_0_is_made_once(machines: Path) -> None:

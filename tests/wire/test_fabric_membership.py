@@ -187,9 +187,15 @@ def test_a_tls_certificate_is_read_by_fabric_as_it_was_by_us(made: Made) -> None
             require_usable(made.config, island, certificate, replace(usual, orderer_tls=pem))
 
 
-@pytest.mark.parametrize("what", ["a curve", "an algorithm", "a name"])
-def test_a_tls_certificate_that_fabric_cannot_read_is_none(made: Made, what: str) -> None:
-    """Go's x509 knows no secp256k1 and no Ed448, and looks into all names at once."""
+@pytest.mark.parametrize(
+    ("what", "told"),
+    [
+        *dict.fromkeys(("a curve", "an algorithm", "a name"), "one certificate in PEM, and nothing").items(),
+        ("an extension", r"extensions that none may have \(2\.5\.29\.32\)"),
+    ],
+)
+def test_a_tls_certificate_that_fabric_cannot_read_is_none(made: Made, what: str, told: str) -> None:
+    """Go's x509 knows no secp256k1 and no Ed448, and looks into all names and many extensions at once."""
     key: ec.EllipticCurvePrivateKey | ed448.Ed448PrivateKey = ec.generate_private_key(
         ec.SECP256K1() if what == "a curve" else ec.SECP256R1()
     )
@@ -202,11 +208,14 @@ def test_a_tls_certificate_that_fabric_cannot_read_is_none(made: Made, what: str
     if what == "a name":
         malformed = x509.UnrecognizedExtension(x509.SubjectAlternativeName.oid, b"\x30\x05\x87\x03abc")  # 3 bytes of IP
         builder = builder.add_extension(malformed, critical=False)
+    if what == "an extension":  # of certificate policies: Go decodes them, and this library takes them as they are
+        policies = [x509.PolicyInformation(x509.ObjectIdentifier("2.5.29.32.0"), None)]
+        builder = builder.add_extension(x509.CertificatePolicies(policies), critical=False)
     assert isinstance(signer, ec.EllipticCurvePrivateKey)
     tls = builder.sign(signer, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
     assert is_tls_certificate_of(made.island.msp_config(), tls)
     unread = replace(at(made.island), orderer_tls=tls)
-    with pytest.raises(BadInput, match="one certificate in PEM, and nothing"):
+    with pytest.raises(BadInput, match=told):
         require_usable(made.config, member(made.island), made.island.orderer_certificate(), unread)
 
 

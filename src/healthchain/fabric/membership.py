@@ -30,7 +30,13 @@ from healthchain.fabric.consenters import (
 from healthchain.identity.keys import signature_holds
 from healthchain.identity.msp import MSP, IdentityRefused, MSPMalformed, MSPs, Role
 from healthchain.identity.policy import majority
-from healthchain.identity.tls import is_one_certificate, is_tls_certificate_of, tls_authorities, tls_authority_keys
+from healthchain.identity.tls import (
+    is_one_certificate,
+    is_tls_certificate_of,
+    tls_authorities,
+    tls_authority_keys,
+    unusual_extensions,
+)
 from healthchain.wire.channel import Organization, organization_group
 
 APPLICATION, ORDERER = "Application", "Orderer"
@@ -127,6 +133,8 @@ def require_usable(config: Config, member: Organization, certificate: bytes, at:
             )
         if certificate or names_identities(config.channel_group.groups[ORDERER]):
             _require_orderer(member.msp_config, certificate)
+        for one in filter(None, (certificate, at.orderer_tls)):
+            _require_usual(one)
         if not is_tls_certificate_of(member.msp_config, at.orderer_tls):
             raise BadInput("the orderer's TLS certificate was not issued by the authority that the members voted on")
     own = tls_authority_keys(member.msp_config)
@@ -145,6 +153,14 @@ def _require_orderer(msp_config: bytes, certificate: bytes) -> None:
         raise BadInput(f"the orderer's certificate cannot be used: {refused}") from None
     if role is not Role.ORDERER:
         raise BadInput("the orderer's certificate is not an orderer's")
+
+
+def _require_usual(certificate: bytes) -> None:
+    unusual = unusual_extensions(certificate)
+    if unusual:
+        raise BadInput(
+            f"an orderer's certificate has extensions that none may have ({', '.join(unusual)}): have it signed without"
+        )
 
 
 def members_of(config: Config) -> list[str]:

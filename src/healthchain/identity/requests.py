@@ -22,6 +22,7 @@ from healthchain.identity.certificates import ATTRIBUTES_OID, NodeOU, encode_att
 from healthchain.identity.folders import KEY, LOOPBACK, OrganisationFolder, write_private
 from healthchain.identity.keys import SigningKey
 from healthchain.identity.msp import MSP, UNREADABLE, IdentityRefused
+from healthchain.identity.tls import unusual_extensions
 
 _Extension = TypeVar("_Extension", bound=x509.ExtensionType)
 _LEAF = x509.BasicConstraints(ca=False, path_length=None)
@@ -74,6 +75,8 @@ class Request:
                 self._require_member(pem, msp)
             elif self.hosts:
                 self._require_server(certificate, tls_root)
+            if self.hosts or self.ou is NodeOU.ORDERER:
+                self._require_usual(pem)
         except (IdentityRefused, *UNREADABLE) as error:
             raise self._unfit(str(error) if isinstance(error, IdentityRefused) else "it does not decode") from None
         if not certificate.not_valid_before_utc <= now < certificate.not_valid_after_utc:
@@ -108,6 +111,14 @@ class Request:
         purposes = _extension(certificate, x509.ExtendedKeyUsage)
         if purposes is not None and not set(_PURPOSES).issubset(purposes):
             raise self._unfit("its extended key usage must be for servers and for clients")
+
+    def _require_usual(self, pem: bytes) -> None:
+        """The others' orderers read it too."""
+        unusual = unusual_extensions(pem)
+        if unusual:
+            raise self._unfit(
+                f"it has extensions that no node's may have ({', '.join(unusual)}): have it signed without"
+            )
 
     def _subject(self) -> x509.Name:
         units = [x509.NameAttribute(NameOID.ORGANIZATIONAL_UNIT_NAME, self.ou.value)] if self.ou else []

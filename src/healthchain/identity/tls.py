@@ -8,14 +8,29 @@ from __future__ import annotations
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.x509.oid import ExtensionOID
 from fabric_protos.msp import msp_config_pb2
 from google.protobuf.message import DecodeError
 
+from healthchain.identity.certificates import ATTRIBUTES_OID
 from healthchain.identity.msp import UNREADABLE, IdentityRefused, no_later_refusal, one_certificate
 
 KEYS = (rsa.RSAPublicKey, ed25519.Ed25519PublicKey)
 CURVES = frozenset(("secp256r1", "secp384r1", "secp521r1"))
 """Keys that Go's crypto/x509 decodes, and TLS takes."""
+EXTENSIONS = frozenset(
+    (
+        ExtensionOID.BASIC_CONSTRAINTS,
+        ExtensionOID.KEY_USAGE,
+        ExtensionOID.EXTENDED_KEY_USAGE,
+        ExtensionOID.SUBJECT_KEY_IDENTIFIER,
+        ExtensionOID.AUTHORITY_KEY_IDENTIFIER,
+        ExtensionOID.SUBJECT_ALTERNATIVE_NAME,
+        ATTRIBUTES_OID,
+    )
+)
+"""Those of our requests, of cryptogen and of Fabric CA. Go decodes others too, and refuses the whole certificate for
+what this library takes in them: an orderer that cannot read another's ends."""
 
 
 def is_tls_certificate_of(msp_config: bytes, certificate: bytes) -> bool:
@@ -42,6 +57,12 @@ def is_one_certificate(pem: bytes) -> bool:
         return False
     usual = key.curve.name in CURVES if isinstance(key, ec.EllipticCurvePublicKey) else isinstance(key, KEYS)
     return usual and serial > 0 and pem.strip(b"\n") == encoded.strip(b"\n")
+
+
+def unusual_extensions(pem: bytes) -> list[str]:
+    """Dotted object identifiers of a certificate's extensions that are none of `EXTENSIONS`. Raises UNREADABLE."""
+    extensions = x509.load_pem_x509_certificate(pem).extensions
+    return [one.oid.dotted_string for one in extensions if one.oid not in EXTENSIONS]
 
 
 def tls_authority_keys(msp_config: bytes) -> frozenset[bytes]:
