@@ -188,6 +188,18 @@ def test_a_table_that_nobody_made(consortium: Consortium, peer: Path) -> None:
     assert found(consortium, peer) == {"tables"}
 
 
+def test_tables_of_an_earlier_version(consortium: Consortium, peer: Path) -> None:
+    with lmdb.open(str(peer / "state"), max_dbs=20) as environment:
+        table = environment.open_db(b"block_hashes")
+        with environment.begin(write=True) as transaction:
+            transaction.drop(table)
+    [told] = fsck.check(peer, consortium.genesis).findings
+    assert told.where == "tables"
+    assert told.what.startswith("lack block_hashes, as those that an earlier version made: start the peer once")
+    close_ledger(consortium.open(peer))
+    assert found(consortium, peer) == set()
+
+
 def test_live_bytes_of_the_database_file(consortium: Consortium, peer: Path) -> None:
     """A key and a value where they are in the file, beneath LMDB's own bookkeeping."""
     path = peer / "state" / "data.mdb"

@@ -73,6 +73,7 @@ class _Comparison:
     def __init__(self, expected: Mapping[bytes, dict[bytes, bytes]]) -> None:
         self._expected = expected
         self._left = {name: set(rows) for name, rows in expected.items()}
+        self._absent = set(expected)
         self._counts: Counter[tuple[bytes, str]] = Counter()
         self.rows_max = 1000 + 2 * sum(len(rows) for rows in expected.values())
         self.height = 0
@@ -80,6 +81,7 @@ class _Comparison:
 
     def take(self, kind: bytes, table: bytes, key: bytes, value: bytes) -> None:
         if kind == TABLE:
+            self._absent.discard(table)
             if table not in self._expected:
                 self._counts[b"", "are in the database and belong to no peer"] += 1
         elif kind == LOST:
@@ -109,8 +111,15 @@ class _Comparison:
         self.digest.update(U64.pack(len(key)) + key + U64.pack(len(value)) + value)
 
     def finish(self, findings: Findings) -> None:
+        if self._absent:
+            names = ", ".join(sorted(one.decode() for one in self._absent))
+            findings.add(
+                "tables",
+                f"lack {names}, as those that an earlier version made: start the peer once, or remove the folder"
+                " `state`; it builds them again from its blocks",
+            )
         for table, left in self._left.items():
-            if left:
+            if left and table not in self._absent:
                 self._counts[table, "are missing"] = len(left)
         for (table, what), count in sorted(self._counts.items()):
             where = f"table {table.decode()}" if table else "tables"
