@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime
 import hashlib
 import json
+import os
+import pty
 import re
 import shutil
 import stat
@@ -36,6 +39,7 @@ from healthchain.network.provision import read_genesis_block
 from healthchain.records.keyring import Keyring
 from healthchain.wire.channel import genesis_config, read_organizations
 
+from .fabric_ca import fabric_ca
 from .signing import Authorities
 
 NOW = datetime.datetime.now(datetime.UTC)
@@ -330,6 +334,36 @@ def test_certificates_of_somebody_else_are_not_put_in_place(machines: Path) -> N
             install(own, given)
         (given / name).write_bytes(kept[name])
     assert files(own) == before
+
+
+@pytest.mark.skipif(not shutil.which("curl"), reason="there is no curl here")
+def test_a_fabric_ca_is_asked_with_any_secret_which_nobody_sees(machines: Path, tmp_path: Path) -> None:
+    own, given, secret = machines / "export/two", tmp_path / "given", ' a "quoted\\" secret\\'
+    authorities = Authorities(NOW)
+    terminal, typed = pty.openpty()
+    with fabric_ca(tmp_path, authorities, secret) as environment:
+        script = subprocess.Popen(  # noqa: S603
+            ["/bin/sh", str(own / "requests/fabric-ca.sh"), str(own / "requests"), str(given)],
+            stdin=typed,
+            stdout=subprocess.DEVNULL,
+            stderr=typed,
+            env=os.environ | environment,
+        )
+        os.close(typed)
+        shown = b""
+        with contextlib.suppress(OSError):  # at its end
+            while some := os.read(terminal, 4096):
+                shown += some
+                if some.endswith(b": "):
+                    os.write(terminal, secret.encode() + b"\n")
+        assert script.wait() == 0, shown
+    os.close(terminal)
+    assert b"secret of administrator: " in shown
+    assert b"quoted" not in shown
+    for name, authority in (("root", authorities.root), ("tls-root", authorities.tls_root)):
+        (given / f"{name}.pem").write_bytes(authority.certificate)
+    (given / "intermediates.pem").write_bytes(authorities.members.certificate)
+    install(own, given)
 
 
 def test_a_renewed_certificate_keeps_the_key_and_an_hsm_has_its_own(machines: Path) -> None:

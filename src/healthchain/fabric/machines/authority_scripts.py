@@ -67,14 +67,22 @@ set -eu
 requests=$1 certificates=$2
 umask 077
 mkdir -p "$certificates"
+hide() {{ if [ -t 0 ]; then stty "$1"; fi; }} # what is typed at a terminal
+trap 'hide echo' EXIT
+trap 'exit 1' HUP INT TERM
 enrol() {{
+    hide -echo
     printf 'secret of %s: ' "$4" >&2
-    read -r secret
+    IFS= read -r secret
+    hide echo
+    echo >&2
+    secret=$(printf '%s' "$secret" | sed 's/[\\\\"]/\\\\&/g') # as curl's configuration quotes it
     request=$(awk '{{ printf "%s\\\\n", $0 }}' "$requests/$5.csr.pem")
     printf 'user = "%s:%s"\\n' "$4" "$secret" |
         curl --silent --show-error --fail --config - --cacert "$2" --header 'Content-Type: application/json' \\
             --data "{{\\"certificate_request\\":\\"$request\\",\\"profile\\":\\"$3\\"}}" "$1/api/v1/enroll" |
         sed -n 's/.*"Cert":"\\([^"]*\\)".*/\\1/p' | base64 -d > "$certificates/$5.pem"
+    [ -s "$certificates/$5.pem" ] || {{ echo "the CA gave no certificate for $4" >&2; exit 1; }}
 }}
 {enrolled}
 echo "Put the CAs' own certificates beside them: root.pem, tls-root.pem and, if there are any between,"
