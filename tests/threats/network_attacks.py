@@ -25,12 +25,15 @@ from healthchain.contract.ids import Purpose
 from healthchain.identity.certificates import CertificateAuthority, NodeOU
 from healthchain.identity.folders import SigningIdentity
 from healthchain.identity.msp import serialize_identity
+from healthchain.ledger.endorsing import VALIDATION_PARAMETER
 from healthchain.ledger.segments import CRC, HEADER, OFFSET_MASK, SegmentedLog
+from healthchain.network.gateway import Gateway
 from healthchain.records.actor import now_ms
 from healthchain.records.keyring import random_id
 from healthchain.wire import block as wire_block
 from healthchain.wire.block import OrdererSignature, put_signatures, signatures
 from healthchain.wire.gateway import GatewayError
+from healthchain.wire.policy_text import read_policy
 from healthchain.wire.proposal import build_proposal, parse_proposal
 from healthchain.wire.rwset import NamespaceSet, encode_public
 from healthchain.wire.transaction import Endorsement, decode_header, endorsed_payload, envelope, transaction_payload
@@ -102,11 +105,23 @@ async def forge(
     consortium: Consortium, stage: Stage, endorsements: Sequence[tuple[bytes, SigningIdentity]], sender: str = CLINIC
 ) -> bool:
     """The insurer's encryption key becomes the clinic's; (endorser's bytes, whose key signs)."""
+    key = members.MEMBER_KEYS.key(consortium.topology.organisation(INSURER).msp_id)
+    value = msgspec.json.encode(members.MemberKey(2, consortium.keyring(CLINIC).organisation_key().public_bytes))
+    await send_forged(consortium, stage, NamespaceSet(writes={key: value}), endorsements, sender)
+    found = consortium.network.peers[AGENCY].ledger.get(CHAINCODE, key)
+    return found is not None and found.value == value
+
+
+async def send_forged(
+    consortium: Consortium,
+    stage: Stage,
+    written: NamespaceSet,
+    endorsements: Sequence[tuple[bytes, SigningIdentity]],
+    sender: str = CLINIC,
+) -> None:
+    """A transaction of the contract's that no contract made; returns once it is in a block."""
     owner = stage.credentials(sender)
     who = owner.signing_identity(owner.user(ADMINISTRATOR))
-    insurer = consortium.topology.organisation(INSURER).msp_id
-    key = members.MEMBER_KEYS.key(insurer)
-    value = msgspec.json.encode(members.MemberKey(2, consortium.keyring(CLINIC).organisation_key().public_bytes))
     built = build_proposal(
         creator=who.serialized,
         nonce=secrets.token_bytes(24),
@@ -117,7 +132,7 @@ async def forge(
         timestamp_ns=time.time_ns(),
     )
     parsed = parse_proposal(built.bytes_)
-    results = encode_public({CHAINCODE: NamespaceSet(writes={key: value})})
+    results = encode_public({CHAINCODE: written})
     payload = endorsed_payload(parsed, results, b"", proposal_response_pb2.Response(status=200), "1")
     signed = [Endorsement(endorser, signer.key.sign(payload + endorser)) for endorser, signer in endorsements]
     outer = transaction_payload(parsed, payload, signed)
@@ -126,8 +141,6 @@ async def forge(
     )
     await consortium.network.gateway(sender).submit(request)
     await consortium.connection(HOSPITAL, CLINICIAN, PUT.name).submit("Put", b"flush", b"v")
-    found = consortium.network.peers[AGENCY].ledger.get(CHAINCODE, key)
-    return found is not None and found.value == value
 
 
 def one_peer_forges(stage: Stage) -> bool:
@@ -154,6 +167,64 @@ def forged_endorsements(stage: Stage) -> bool:
     others = [stage.credentials(one) for one in (HOSPITAL, INSURER, AGENCY)]
     peers = [one.signing_identity(one.peer) for one in others]
     return stage.play(lambda consortium: forge(consortium, stage, [(one.serialized, signer) for one in peers]))
+
+
+# A key's own policy goes around the contract's
+
+
+def policy_of_a_key(stage: Stage) -> bool:
+    """A majority once lets the clinic's peer alone endorse the insurer's key; it does so from then on."""
+
+    async def work(consortium: Consortium) -> bool:
+        insurer, clinic = (consortium.topology.organisation(one).msp_id for one in (INSURER, CLINIC))
+        policy = read_policy(f"OR('{clinic}.peer')").SerializeToString()
+        key = members.MEMBER_KEYS.key(insurer)
+        folders = [stage.credentials(one) for one in (HOSPITAL, CLINIC, AGENCY)]
+        peers = [one.signing_identity(one.peer) for one in folders]
+        written = NamespaceSet(metadata={key: {VALIDATION_PARAMETER: policy}})
+        await send_forged(consortium, stage, written, [(one.serialized, one) for one in peers])
+        return await forge(consortium, stage, [(peers[1].serialized, peers[1])])
+
+    return stage.play(work)
+
+
+# A gateway answers with another transaction than was proposed
+
+
+class LyingGateway(Gateway):
+    """Puts what was endorsed below the header of a configuration update, which only the client's signature lacks."""
+
+    def __init__(self, honest: Gateway) -> None:
+        vars(self).update(vars(honest))
+        self.signed: list[int] = []
+
+    async def endorse(self, request: gateway_pb2.EndorseRequest) -> gateway_pb2.EndorseResponse:
+        response = await super().endorse(request)
+        payload = common_pb2.Payload.FromString(response.prepared_transaction.payload)
+        header = common_pb2.ChannelHeader.FromString(payload.header.channel_header)
+        header.type = common_pb2.HeaderType.CONFIG_UPDATE
+        payload.header.channel_header = header.SerializeToString()
+        response.prepared_transaction.payload = payload.SerializeToString()
+        return response
+
+    async def submit(self, request: gateway_pb2.SubmitRequest) -> gateway_pb2.SubmitResponse:
+        self.signed.append(decode_header(request.prepared_transaction.SerializeToString()).type)
+        return gateway_pb2.SubmitResponse()
+
+
+def swapped_header(stage: Stage) -> bool:
+    async def work(consortium: Consortium) -> bool:
+        honest = consortium.connection(HOSPITAL, ADMINISTRATOR, PUT.name)
+        gateway = LyingGateway(consortium.network.gateway(CLINIC))
+        client = Connection(gateway, honest.identity, honest.channel_id, PUT.name)
+
+        async def submitted() -> None:
+            await (await client.proposal("Put", b"k", b"v").endorse()).submit()
+
+        await succeeds(submitted())
+        return gateway.signed == [common_pb2.HeaderType.CONFIG_UPDATE]
+
+    return stage.play(work)
 
 
 # One orderer forges or reorders; a block is altered on disk

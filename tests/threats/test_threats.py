@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+import healthchain.client.gateway as gateway
 import healthchain.contract.aggregates as aggregates
 import healthchain.contract.amendments as amendments
 import healthchain.contract.billing as billing
@@ -33,13 +34,17 @@ import healthchain.contract.sessions as sessions
 import healthchain.contract.suppression as suppression
 import healthchain.contract.tally as tally
 import healthchain.contract.trail as trail
+import healthchain.fabric.machines.public_part as public_part
 import healthchain.identity.msp as msp
+import healthchain.identity.requests as requests
 import healthchain.ledger.fsck_chain as fsck_chain
 import healthchain.ledger.membership as membership
 import healthchain.ledger.recovery as recovery
+import healthchain.ledger.validate as validate
 import healthchain.network.committer as committer
 import healthchain.network.peer as peer
 import healthchain.network.verifier as verifier
+import healthchain.records.channel_membership as channel_membership
 import healthchain.records.claiming as claiming
 import healthchain.records.consenting as consenting
 import healthchain.records.importing as importing
@@ -55,6 +60,7 @@ from healthchain.records.keyring import ID_BYTES, Keyring, encode_id
 from healthchain.records.sealing import BodySealer
 
 from . import agreement_attacks as agreement
+from . import fabric_attacks as fabric
 from . import network_attacks as network
 from . import record_attacks as record
 from .stage import Stage
@@ -81,6 +87,10 @@ SPEAKING = "somebody speaks for a patient, or takes one over, who may not"
 BILLING = "one service is billed twice, or a member tests guesses of it"
 COUNTS = "small numbers are read out of published tables"
 RECEIPT = "a receipt is forged or altered"
+UPDATE = "a channel's update says more than was decided"
+FILES = "a member's file is made to deceive the others, or to end their nodes"
+GATEWAY = "a gateway answers with another transaction than was proposed"
+KEYED = "a key's own policy goes around the contract's"
 LOST = "a certificate is lost, stolen or expired"
 
 
@@ -249,6 +259,11 @@ ROWS = [
     Row(COUNTS, agreement.one_table_less_another, only_itself(aggregates, "_connected", lambda *_: [])),
     Row(RECEIPT, agreement.receipt_of_what_changed_nothing, only_itself(Channel, "majority", 1)),
     Row(RECEIPT, agreement.altered_receipt, every_signature_holds),
+    Row(UPDATE, fabric.another_goes_as_well, only_itself(channel_membership, "_require_decided", nothing)),
+    Row(FILES, fabric.two_readings_of_a_file, only_itself(public_part, "is_one_certificate", lambda _: True)),
+    Row(FILES, fabric.extension_that_only_go_decodes, only_itself(requests, "unusual_extensions", lambda _: [])),
+    Row(GATEWAY, network.swapped_header, only_itself(gateway, "_is_of", lambda *_: True)),
+    Row(KEYED, network.policy_of_a_key, only_itself(validate, "_metadata_written", lambda _: False)),
 ]
 NAMES = [row.attack.__name__ for row in ROWS]
 

@@ -208,7 +208,7 @@ def test_a_tls_certificate_that_fabric_cannot_read_is_none(made: Made, what: str
     if what == "a name":
         malformed = x509.UnrecognizedExtension(x509.SubjectAlternativeName.oid, b"\x30\x05\x87\x03abc")  # 3 bytes of IP
         builder = builder.add_extension(malformed, critical=False)
-    if what == "an extension":  # of certificate policies: Go decodes them, and this library takes them as they are
+    if what == "an extension":  # sound here, but of a kind that no node needs
         policies = [x509.PolicyInformation(x509.ObjectIdentifier("2.5.29.32.0"), None)]
         builder = builder.add_extension(x509.CertificatePolicies(policies), critical=False)
     assert isinstance(signer, ec.EllipticCurvePrivateKey)

@@ -139,13 +139,16 @@ async def checked(actor: Actor, proposal_id: str, envelope: ConfigUpdateEnvelope
     expected = _update(actor.channel, config, agreed, at)
     if is_outdated(config, update):
         raise BadInput("the channel's configuration has moved on since this update was made: make it again")
+    _require_decided(envelope, after, expected, applied(config, expected))
+    getting_it = frozenset(members_of(config)) - {agreed.msp_id}
+    return Review(tuple(_told(agreed, config, after, at)), signatures(config, envelope), config, getting_it)
+
+
+def _require_decided(envelope: ConfigUpdateEnvelope, after: Config, expected: ConfigUpdate, wanted: Config) -> None:
     if update_envelope(expected).config_update != envelope.config_update:
-        wanted = applied(config, expected)
         found = list(differing(wanted.channel_group, after.channel_group))[:SHOWN_MAX]
         what = ", ".join(found) or "in its bytes"
         raise NotDecided(f"the update is not what the members decided; it differs at {what}: do not sign it")
-    getting_it = frozenset(members_of(config)) - {agreed.msp_id}
-    return Review(tuple(_told(agreed, config, after, at)), signatures(config, envelope), config, getting_it)
 
 
 async def current_config(actor: Actor) -> Config:
