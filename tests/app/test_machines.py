@@ -17,25 +17,29 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
-from healthchain.app.consortium import FolderTaken, stored_topology
+from healthchain.app.consortium import FolderTaken, initialise, opened, stored_topology
 from healthchain.app.fabric.local import down, status, up
+from healthchain.app.fabric.machines import admitting
 from healthchain.app.fabric.machines.admitting import admit, candidate
 from healthchain.app.fabric.machines.assembling import assemble
 from healthchain.app.fabric.machines.enrolling import install, request
 from healthchain.app.fabric.machines.exporting import export
 from healthchain.config import Organisation, Topology
 from healthchain.errors import BadInput
-from healthchain.fabric.hosts import read_hosts
+from healthchain.fabric.hosts import local_nodes, read_hosts
 from healthchain.fabric.machines.public_part import PartUnfit
-from healthchain.fabric.nodes import Consensus
+from healthchain.fabric.membership import member_msp
+from healthchain.fabric.nodes import Consensus, Member
 from healthchain.identity.certificates import NodeOU
 from healthchain.identity.folders import OrganisationFolder
 from healthchain.identity.requests import CertificateUnfit
 from healthchain.network.provision import read_genesis_block
+from healthchain.network.serving.server import serving
 from healthchain.records.keyring import Keyring
 from healthchain.wire.channel import genesis_config, read_organizations
 
@@ -428,6 +432,23 @@ def test_a_newcomer_gets_the_others_files_once_and_never_others(machines: Path) 
     with pytest.raises(PartUnfit, match="the file of two: its encryption key is not what the members agreed on"):
         asyncio.run(admit(own, members))
     assert files(own) == placed
+
+
+def test_a_member_takes_the_configuration_from_its_own_peer_alone(tmp_path: Path) -> None:
+    """No other member's certificates are looked at: the newcomer's are not here yet."""
+
+    async def ask() -> bytes:
+        await initialise(tmp_path, TWO)
+        async with opened(tmp_path) as consortium, serving(consortium.network, tmp_path, base_port=0) as addresses:
+            credentials = OrganisationFolder(tmp_path / "organizations", "OneMSP", "one.org")
+            shutil.rmtree(tmp_path / "organizations/peerOrganizations/two.org")
+            nodes = msgspec.structs.replace(local_nodes(7051), peer=dict(addresses)["one"])
+            return await admitting._asked(Member("one", credentials, tmp_path, nodes), TWO)
+
+    block = asyncio.run(ask())
+    credentials = OrganisationFolder(tmp_path / "organizations", "OneMSP", "one.org")
+    assert member_msp(admitting._config(block), "OneMSP") == credentials.msp_config()
+    assert member_msp(admitting._config(block), "TwoMSP")
 
 
 def test_a_member_s_file_with_authorities_of_its_own_is_not_put_in_place(machines: Path) -> None:
