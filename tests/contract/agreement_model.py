@@ -259,6 +259,12 @@ class Model:
 
     # Claims
 
+    def is_kept_from_the_payer(self, compartment: str) -> bool:
+        """Whether a consent denies the insurer's agents, whoever they are, to be paid by what is there."""
+        nobody = Caller("Insurer", "", {"hc.role": "claims-agent"}, "client")
+        permitted, said = self.decides(nobody, compartment, "read", "HPAYMT")
+        return said and not permitted
+
     def is_billed(self, token: int) -> bool:
         """By a claim that stands: neither withdrawn nor denied for good."""
         for one in self.claims.values():

@@ -6,7 +6,7 @@ import base64
 from typing import Any
 
 import pytest
-from hypothesis import settings
+from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
@@ -282,7 +282,9 @@ class Access(RuleBasedStateMachine):
         return answer
 
 
-Access.TestCase.settings = settings(max_examples=20, stateful_step_count=40)
+Access.TestCase.settings = settings(
+    max_examples=20, stateful_step_count=40, derandomize=True, phases=[Phase.generate]
+)  # the long form looks for new histories
 TestAccess = Access.TestCase
 
 
