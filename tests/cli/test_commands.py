@@ -179,7 +179,7 @@ def test_verify_is_clean_and_then_not(program: Program, filled: tuple[Path, str]
     assert said.stderr.startswith("city-clinic: ")
 
 
-@pytest.mark.parametrize("workload", ["put", "record", "batch", "import"])
+@pytest.mark.parametrize("workload", ["put", "record", "batch", pytest.param("import", marks=pytest.mark.slow)])
 def test_bench_gives_the_named_figures(program: Program, workload: str) -> None:
     load = ("--workload", workload, "--organisations", "3", "--in-flight", "20", "--seconds", "0.5")
     figures = program.done("bench", *load)

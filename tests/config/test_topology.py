@@ -86,7 +86,7 @@ FAULTS = {
 
 
 @given(TOPOLOGIES)
-@settings(max_examples=200)
+@settings(max_examples=60)
 def test_what_is_written_is_read_back(topology: Topology) -> None:
     assert read_topology(write_topology(topology)) == topology
 

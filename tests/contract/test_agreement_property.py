@@ -607,9 +607,7 @@ def _network() -> Path:
 
 
 ANY = settings(suppress_health_check=list(HealthCheck))
-SAME = settings(
-    ANY, derandomize=True, phases=[Phase.generate]
-)  # the long form looks for new ones
+SAME = settings(ANY, derandomize=True, phases=[Phase.generate])  # the long form looks for new ones
 
 
 def test_a_few_histories() -> None:

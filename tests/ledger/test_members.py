@@ -311,7 +311,8 @@ def test_a_peer_without_tables_comes_to_the_same(told: Story, tmp_path: Path) ->
     close_ledger(again)
 
 
-@pytest.mark.parametrize("boot_id", [BOOT, pytest.param(RESTARTED, marks=pytest.mark.crash)])
+@pytest.mark.crash
+@pytest.mark.parametrize("boot_id", [BOOT, RESTARTED])
 def test_a_crash_at_any_step_of_any_of_its_blocks(
     told: Story, tmp_path: Path, boot_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

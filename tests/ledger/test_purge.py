@@ -118,7 +118,7 @@ def test_a_peer_that_lacks_some_of_the_values(consortium: Consortium, ledger: Le
     assert list(ledger.state.items(b"orphans")) == []
 
 
-@settings(max_examples=30)
+@settings(max_examples=15)
 @given(
     blocks=st.lists(
         st.tuples(st.lists(st.sampled_from(["write", "write", DELETE, PURGE]), min_size=1, max_size=3), st.booleans()),

@@ -42,7 +42,7 @@ async def _sealed(consortium: Consortium, patient: str) -> tuple[dict[str, bytes
 
 def test_nothing_of_an_erased_patient_is_on_any_disk(folder: Path) -> None:
     """A sample patient with a grantee; every body and envelope is looked for, before and after."""
-    bundle, other = samples(5)[-1], simple(2)
+    bundle, other = samples(2)[-1], simple(2)
 
     async def work(consortium: Consortium) -> tuple[set[bytes], str]:
         kept = await imported(consortium, other)
