@@ -16,7 +16,13 @@ from healthchain.fabric.tools import Tools, eventually
 from healthchain.wire.lifecycle import ChaincodeDefinition
 
 LEADER_S_MAX = 15.0
-_NOT_ORDERED = ("SERVICE_UNAVAILABLE", "timed out waiting for txid", "context finished before block retrieved")
+_NOT_ORDERED = (
+    "SERVICE_UNAVAILABLE",
+    "timed out waiting for txid",
+    "context finished before block retrieved",
+    "error receiving from deliver filtered",
+)
+"""Fabric's peer (internal/peer/common/deliverclient.go): the last three say in other words that no block came in time."""
 
 
 class NotOrdered(FabricFailed):
