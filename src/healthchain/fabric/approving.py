@@ -22,7 +22,7 @@ _NOT_ORDERED = (
     "context finished before block retrieved",
     "error receiving from deliver filtered",
 )
-"""Fabric's peer (internal/peer/common/deliverclient.go): the last three say in other words that no block came in time."""
+"""Fabric's peer (internal/peer/common/deliverclient.go): the last three mean that no block came in time."""
 
 
 class NotOrdered(FabricFailed):
