@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import datetime
 from collections.abc import Callable
 
 import pytest
@@ -12,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 from fabric_protos.msp import identities_pb2, msp_config_pb2
 
-from healthchain.identity.certificates import CertificateAuthority, NodeOU, encode_attributes
+from healthchain.identity.certificates import CLOCK_SKEW, CertificateAuthority, NodeOU, encode_attributes
 from healthchain.identity.keys import P256_ORDER
 from healthchain.identity.msp import (
     CACHED_IDENTITIES_MAX,
@@ -427,3 +428,13 @@ def test_what_our_authority_issues_is_valid_and_what_it_revokes_is_not() -> None
 def test_the_serialized_identity_is_fabrics_message() -> None:
     parsed = identities_pb2.SerializedIdentity.FromString(serialize_identity(MSP_ID, GOOD))
     assert (parsed.mspid, parsed.id_bytes) == (MSP_ID, GOOD)
+
+
+def test_a_certificate_does_not_begin_before_its_authority() -> None:
+    """Fabric validates a chain as of the leaf's beginning; an authority may be a minute old."""
+    now = datetime.datetime(2026, 1, 2, tzinfo=datetime.UTC)
+    made = CertificateAuthority.create("ca", "org", now - datetime.timedelta(minutes=1) + CLOCK_SKEW)
+    begins = [x509.load_pem_x509_certificate(made.certificate).not_valid_before_utc]
+    for issued in (made.issue("patient", NodeOU.CLIENT, now), made.issue_tls("host", ["host"], now)):
+        begins.append(x509.load_pem_x509_certificate(issued.certificate).not_valid_before_utc)
+    assert begins == [now - datetime.timedelta(minutes=1)] * 3

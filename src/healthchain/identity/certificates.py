@@ -109,8 +109,9 @@ class CertificateAuthority:
     def _leaf(
         self, common_name: str, ou: NodeOU | None, key: SigningKey, now: datetime.datetime, days: int
     ) -> x509.CertificateBuilder:
-        name = _name(common_name, None, ou)
-        builder = _builder(name, self._certificate.subject, key, now, days)
+        """From its authority's own beginning at the earliest: Fabric validates the chain as of the leaf's beginning."""
+        name, begin = _name(common_name, None, ou), self._certificate.not_valid_before_utc
+        builder = _builder(name, self._certificate.subject, key, now, days, begin if begin <= now else None)
         builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         return builder.add_extension(self._authority_key(), critical=False)
 
@@ -124,15 +125,21 @@ def encode_attributes(attributes: Mapping[str, str]) -> bytes:
 
 
 def _builder(
-    subject: x509.Name, issuer: x509.Name, key: SigningKey, now: datetime.datetime, days: int
+    subject: x509.Name,
+    issuer: x509.Name,
+    key: SigningKey,
+    now: datetime.datetime,
+    days: int,
+    earliest: datetime.datetime | None = None,
 ) -> x509.CertificateBuilder:
+    begin = now - CLOCK_SKEW
     return (
         x509.CertificateBuilder()
         .subject_name(subject)
         .issuer_name(issuer)
         .public_key(key.public)
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - CLOCK_SKEW)
+        .not_valid_before(max(begin, earliest or begin))
         .not_valid_after(now + datetime.timedelta(days=days))
     )
 
