@@ -434,7 +434,7 @@ def test_a_certificate_does_not_begin_before_its_authority() -> None:
     """Fabric validates a chain as of the leaf's beginning; an authority may be a minute old."""
     now = datetime.datetime(2026, 1, 2, tzinfo=datetime.UTC)
     made = CertificateAuthority.create("ca", "org", now - datetime.timedelta(minutes=1) + CLOCK_SKEW)
-    begins = [x509.load_pem_x509_certificate(made.certificate).not_valid_before_utc]
-    for issued in (made.issue("patient", NodeOU.CLIENT, now), made.issue_tls("host", ["host"], now)):
-        begins.append(x509.load_pem_x509_certificate(issued.certificate).not_valid_before_utc)
+    issued = (made.issue("patient", NodeOU.CLIENT, now), made.issue_tls("host", ["host"], now))
+    pems = [made.certificate, *(one.certificate for one in issued)]
+    begins = [x509.load_pem_x509_certificate(one).not_valid_before_utc for one in pems]
     assert begins == [now - datetime.timedelta(minutes=1)] * 3
