@@ -44,7 +44,7 @@ from healthchain.fabric.membership import (
     without_member,
 )
 from healthchain.records.actor import Actor
-from healthchain.records.governing import CSCC, enacted, proposal
+from healthchain.records.governing import config_block, enacted, proposal
 from healthchain.wire.channel import Organization, genesis_config
 from healthchain.wire.config_update import (
     UpdateMalformed,
@@ -153,13 +153,7 @@ def _require_decided(envelope: ConfigUpdateEnvelope, after: Config, expected: Co
 
 async def current_config(actor: Actor) -> Config:
     """As the actor's own peer has it."""
-    encoded = await actor.connection.to(CSCC).evaluate("GetConfigBlock", actor.channel.encode())
-    return genesis_config(common_pb2.Block.FromString(encoded))
-
-
-async def config_block(actor: Actor) -> bytes:
-    """pb(Block), the newest one with a configuration."""
-    return await actor.connection.to(CSCC).evaluate("GetConfigBlock", actor.channel.encode())
+    return genesis_config(common_pb2.Block.FromString(await config_block(actor)))
 
 
 def is_member(config: Config, msp_id: str) -> bool:

@@ -162,6 +162,11 @@ def sign_as(administrator: SigningIdentity, envelope: ConfigUpdateEnvelope) -> N
     sign_update(envelope, administrator.serialized, nonce, administrator.key.sign)
 
 
+async def config_block(actor: Actor) -> bytes:
+    """pb(Block), the newest one with a configuration that the actor's own peer has."""
+    return await actor.connection.to(CSCC).evaluate("GetConfigBlock", actor.channel.encode())
+
+
 async def enacted(actor: Actor, *kinds: type) -> list[ListedProposal]:
     """The changes of these kinds, as `Summary` lists them, in the order of the deciding votes."""
     chosen = [
@@ -212,8 +217,7 @@ async def _require_usable(actor: Actor, change: Amendment, proposer: str) -> Non
 
 async def _authorities(actor: Actor, msp_id: str) -> set[bytes]:
     """Of all other members that there are, for TLS too: as the channel has them, and as proposals changed them."""
-    encoded = await actor.connection.to(CSCC).evaluate("GetConfigBlock", actor.channel.encode())
-    known = read_organizations(common_pb2.Block.FromString(encoded))
+    known = read_organizations(common_pb2.Block.FromString(await config_block(actor)))
     configs = {one.msp_id: one.msp_config for one in known}
     for one in await enacted(actor, *ENDORSERS_CHANGED):
         match one.change:

@@ -22,7 +22,8 @@ from healthchain.fabric.membership import addresses_of, member_msp
 from healthchain.identity.folders import CredentialsMissing, write_private
 from healthchain.network.provision import folder_of
 from healthchain.records.actor import Actor
-from healthchain.records.channel_membership import config_block, current_config, is_member
+from healthchain.records.channel_membership import current_config, is_member
+from healthchain.records.governing import config_block
 
 
 async def join(folder: Path, spec: Organisation, programs: Path, say: local.Say) -> None:

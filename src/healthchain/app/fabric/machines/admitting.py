@@ -31,7 +31,7 @@ from healthchain.identity.authorities import same_authorities
 from healthchain.identity.folders import CredentialsMissing, OrganisationFolder, write_private
 from healthchain.network.provision import GENESIS, folder_of
 from healthchain.records.actor import Actor
-from healthchain.records.channel_membership import config_block
+from healthchain.records.governing import config_block
 from healthchain.records.keyring import Keyring
 from healthchain.wire.channel import genesis_config
 from healthchain.wire.transaction import TransactionInvalid
