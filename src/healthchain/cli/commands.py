@@ -49,6 +49,7 @@ from healthchain.cli.options import (
     Purposes,
     Role,
     one_of,
+    topology_of,
 )
 from healthchain.cli.output import FAILED, FOUND, UNUSABLE, Output, failures, run_async
 
@@ -122,15 +123,10 @@ def init(
 ) -> None:
     """Make a new consortium: certificates, keys, block 0, the contract, the founding members."""
     from healthchain.app.consortium import initialise
-    from healthchain.config import DEFAULT, read_topology
-    from healthchain.errors import BadInput
 
     output = Output(as_json=json)
     with failures(output):
-        try:
-            chosen = read_topology(topology.read_text(encoding="utf-8")) if topology else DEFAULT
-        except (OSError, UnicodeDecodeError):
-            raise BadInput("the topology file cannot be read: give a TOML file") from None
+        chosen = topology_of(topology)
         run_async(initialise(folder, chosen))
         organisations = [one.name for one in chosen.organisations]
         output.result(

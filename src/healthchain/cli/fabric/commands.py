@@ -10,7 +10,7 @@ import typer
 
 from healthchain.cli.fabric import compacting, machines, membership
 from healthchain.cli.groups import group
-from healthchain.cli.options import Folder, Json, one_of
+from healthchain.cli.options import Folder, Json, one_of, topology_of
 from healthchain.cli.output import Output, failures, run_async
 
 app = group("The consortium on a real Hyperledger Fabric network: all on this machine, or on the members' machines.")
@@ -33,16 +33,11 @@ def init(
 ) -> None:
     """Make a new consortium for Fabric: certificates, keys, block 0."""
     from healthchain.app.fabric import local
-    from healthchain.config import DEFAULT, read_topology
-    from healthchain.errors import BadInput
     from healthchain.fabric.nodes import Consensus, Settings
 
     output = Output(as_json=json)
     with failures(output):
-        try:
-            chosen = read_topology(topology.read_text(encoding="utf-8")) if topology else DEFAULT
-        except (OSError, UnicodeDecodeError):
-            raise BadInput("the topology file cannot be read: give a TOML file") from None
+        chosen = topology_of(topology)
         agree = one_of(Consensus, consensus, "consensus")
         local.init(folder, chosen, Settings(agree, base_port))
         organisations = [one.name for one in chosen.organisations]

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from healthchain.cli.options import Folder, Json, one_of
+from healthchain.cli.options import Folder, Json, one_of, toml_text, topology_of
 from healthchain.cli.output import Output, failures, run_async
 
 Programs = Annotated[
@@ -31,15 +31,14 @@ def export(
 ) -> None:
     """Write what each organisation's machine needs: configuration, units, a compose file. No secrets."""
     from healthchain.app.fabric.machines.exporting import export as write
-    from healthchain.config import DEFAULT, read_topology
     from healthchain.fabric.hosts import read_hosts
     from healthchain.fabric.nodes import Consensus
 
     output = Output(as_json=json)
     with failures(output):
-        chosen = read_topology(_text(topology, "topology")) if topology else DEFAULT
+        chosen = topology_of(topology)
         agree = one_of(Consensus, consensus, "consensus")
-        write(chosen, read_hosts(_text(hosts, "hosts") if hosts else "", chosen), agree, out)
+        write(chosen, read_hosts(toml_text(hosts, "hosts") if hosts else "", chosen), agree, out)
         names = [one.name for one in chosen.organisations]
         output.result(
             {"organisations": names, "channel": chosen.channel, "consensus": agree},
@@ -147,13 +146,3 @@ def deploy(folder: Folder, programs: Programs, json: Json = False) -> None:
             Stage.FOUNDED: "nothing is left to do here",
         }
         output.result({"stage": done.stage, "waiting_for": done.waiting_for}, text[done.stage])
-
-
-def _text(path: Path, what: str) -> str:
-    """Raises BadInput."""
-    from healthchain.errors import BadInput
-
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
-        raise BadInput(f"the {what} file cannot be read: give a TOML file") from None
